@@ -1,0 +1,7 @@
+/**
+ * Stops on a broken invariant, which is a mistake in this package and not of its input. Never caught.
+ * Xen: BUG_ON().
+ */
+export function bugOn(broken: boolean, what: () => string): asserts broken is false {
+  if (broken) throw new Error(`BUG: ${what()}`);
+}

@@ -1,0 +1,117 @@
+/**
+ * One logical processor, for an emulator to embed. Accesses and instructions in their (lo, hi) form come from the layers
+ * below; here is what people and tools ask of a CPU: `long`, explained walks, mapped runs, states to enter and to keep.
+ */
+import Long from 'long';
+import { NO_EXECUTE, READ, USER, WRITABLE } from '../mmu/access.ts';
+import { type Address, toHalves } from '../mmu/address.ts';
+import { physicalHi, physicalLo } from '../mmu/halves.ts';
+import { addressOf, type Leaf, leaves, pageAt, rootsOf, runsOf } from '../mmu/leaves.ts';
+import { EFER_LME } from './control-bits.ts';
+import { type CpuSnapshot, restoreCpu, snapshotCpu } from './cpu-snapshot.ts';
+import { type ExplainedWalk, explainWalk, rightsText } from './explain.ts';
+import { GP, NONE } from './fault.ts';
+import { HitPath } from './hit-path.ts';
+import { LongAccess } from './long-access.ts';
+
+/** Registers as a debugger or an image gives them; those left out are 0. */
+export interface CpuState {
+  readonly cr0: Address;
+  readonly cr3: Address;
+  readonly cr4: Address;
+  readonly efer: Address;
+  readonly cpl?: number;
+  readonly ac?: number;
+  /** Default: 1 where EFER.LME = 1. */
+  readonly csL?: number;
+  readonly pkru?: number;
+  readonly pkrs?: number;
+}
+
+/** Mapped bytes whose linear and physical addresses continue and whose rights are the same. */
+export interface MappedRun {
+  /** First linear and physical byte, unsigned. */
+  readonly linear: Long;
+  readonly physical: Long;
+  readonly sizeBytes: number;
+  /** `urwx`, with `-` for what some level forbids. */
+  readonly rights: string;
+}
+
+const RUN_RIGHTS = WRITABLE | USER | NO_EXECUTE;
+
+export class Cpu extends HitPath {
+  /** The same accesses and instructions for people: `Address` in, `Long` out, faults thrown. */
+  readonly long: LongAccess = new LongAccess(this);
+
+  /**
+   * Takes over a state at once, all caches empty; no MOV's rules apply. EFER.LMA follows from CR0.PG and EFER.LME.
+   * @returns 0, or 13 (#GP) and nothing changed where PAE paging would load a malformed PDPTE
+   */
+  enter(state: CpuState): number {
+    const efer = toHalves(state.efer).low;
+    const cr3 = toHalves(state.cr3);
+    const entered = this.translator.enter({
+      cr0: toHalves(state.cr0).low,
+      cr3Lo: cr3.low,
+      cr3Hi: cr3.high,
+      cr4: toHalves(state.cr4).low,
+      efer,
+      cpl: state.cpl ?? 0,
+      ac: state.ac ?? 0,
+      csL: state.csL ?? ((efer & EFER_LME) !== 0 ? 1 : 0),
+      pkru: state.pkru ?? 0,
+      pkrs: state.pkrs ?? 0,
+    });
+    this.faulted = entered ? NONE : this.translator.raise(GP, 0, 0, 0);
+    return this.faulted;
+  }
+
+  /** The walk of an access, step by step; changes nothing. */
+  explain(lo: number, hi: number, access: number = READ): ExplainedWalk {
+    return explainWalk(this.translator, lo, hi, access);
+  }
+
+  /** Every leaf the tables map, ascending, from the page of `from` to the page of `to` inclusive; both as unsigned 64-bit addresses. */
+  leaves(from: Address = 0, to: Address = '0xffffffffffffffff'): Generator<Leaf> {
+    const { registers, port } = this.translator;
+    const { format } = registers;
+    if (format.levels === 0) return leaves(port, format, []);
+    const { linearBits } = format.mode;
+    const first = toHalves(from);
+    const last = toHalves(to);
+    const pdptes = format.mode.rootBits === 0 ? [] : registers.pdptes;
+    return leaves(
+      port,
+      format,
+      rootsOf(registers.root, pdptes),
+      pageAt(first.low, first.high, linearBits),
+      pageAt(last.low, last.high, linearBits) + 1,
+    );
+  }
+
+  /** Coalesced mapped runs between two addresses, absent subtrees skipped. A lazy walk over the tables as they are. */
+  *runs(from: Address = 0, to: Address = '0xffffffffffffffff'): Generator<MappedRun> {
+    const { linearBits } = this.translator.registers.format.mode;
+    for (const { page, pages, frame, rights } of runsOf(this.leaves(from, to), RUN_RIGHTS)) {
+      const { lo, hi } = addressOf(page, linearBits);
+      yield {
+        linear: new Long(lo, hi, true),
+        physical: new Long(physicalLo(frame, 0), physicalHi(frame), true),
+        sizeBytes: pages * 4096,
+        rights: rightsText(rights),
+      };
+    }
+  }
+
+  /** Registers, caches and counters as plain data. */
+  snapshot(): CpuSnapshot {
+    return snapshotCpu(this.translator);
+  }
+
+  /** RangeError for a snapshot of an unknown version. */
+  restore(snapshot: CpuSnapshot): void {
+    restoreCpu(this.translator, snapshot);
+    this.faulted = NONE;
+  }
+}

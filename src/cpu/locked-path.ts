@@ -1,0 +1,98 @@
+/**
+ * Locked instructions (XCHG, LOCK CMPXCHG): read-modify-writes that are atomic towards other CPUs, other threads
+ * included, wherever the bytes lie within one aligned quadword of RAM. They are judged as writes even when nothing is
+ * stored, and return the old value; a fault returns 0 with `faulted` set.
+ */
+import { READ_MODIFY_WRITE } from '../mmu/access.ts';
+import { OFFSET_MASK } from '../mmu/halves.ts';
+import { compareExchange, exchange } from '../mmu/physical-atomic.ts';
+import { NONE } from './fault.ts';
+import { SlowPath } from './slow-path.ts';
+
+export class LockedPath extends SlowPath {
+  exchange8(lo: number, hi: number, value: number): number {
+    return this.#exchange(lo, hi, 1, value, 0);
+  }
+
+  exchange16(lo: number, hi: number, value: number): number {
+    return this.#exchange(lo, hi, 2, value, 0);
+  }
+
+  exchange32(lo: number, hi: number, value: number): number {
+    return this.#exchange(lo, hi, 4, value, 0);
+  }
+
+  /** The old low half; the high one is left in `valueHi`. */
+  exchange64(lo: number, hi: number, valueLo: number, valueHi: number): number {
+    return this.#exchange(lo, hi, 8, valueLo, valueHi);
+  }
+
+  /** Stores `value` where the byte is `expected`. */
+  compareExchange8(lo: number, hi: number, expected: number, value: number): number {
+    return this.#compareExchange(lo, hi, 1, expected, 0, value, 0);
+  }
+
+  compareExchange16(lo: number, hi: number, expected: number, value: number): number {
+    return this.#compareExchange(lo, hi, 2, expected, 0, value, 0);
+  }
+
+  compareExchange32(lo: number, hi: number, expected: number, value: number): number {
+    return this.#compareExchange(lo, hi, 4, expected, 0, value, 0);
+  }
+
+  /** The old low half; the high one is left in `valueHi`. */
+  compareExchange64(
+    lo: number,
+    hi: number,
+    expectedLo: number,
+    expectedHi: number,
+    valueLo: number,
+    valueHi: number,
+  ): number {
+    return this.#compareExchange(lo, hi, 8, expectedLo, expectedHi, valueLo, valueHi);
+  }
+
+  #exchange(lo: number, hi: number, size: number, valueLo: number, valueHi: number): number {
+    this.faulted = this.locate(lo, hi, size, READ_MODIFY_WRITE);
+    if (this.faulted !== NONE) return 0;
+    if (this.secondFrame >= 0) {
+      const old = this.load(READ_MODIFY_WRITE, lo, hi, size);
+      this.store(READ_MODIFY_WRITE, lo, hi, size, valueLo, valueHi);
+      return old;
+    }
+    return this.#done(size, exchange(this.physical, this.frame, lo & OFFSET_MASK, size, valueLo, valueHi));
+  }
+
+  #compareExchange(
+    lo: number,
+    hi: number,
+    size: number,
+    expectedLo: number,
+    expectedHi: number,
+    valueLo: number,
+    valueHi: number,
+  ): number {
+    this.faulted = this.locate(lo, hi, size, READ_MODIFY_WRITE);
+    if (this.faulted !== NONE) return 0;
+    const expected = size === 1 ? expectedLo & 0xff : size === 2 ? expectedLo & 0xffff : expectedLo | 0;
+    if (this.secondFrame >= 0) {
+      const old = this.load(READ_MODIFY_WRITE, lo, hi, size);
+      const oldHi = this.valueHi;
+      const equal = old === expected && (size < 8 || oldHi === expectedHi);
+      if (equal) this.store(READ_MODIFY_WRITE, lo, hi, size, valueLo, valueHi);
+      return old;
+    }
+    const { physical, frame } = this;
+    const offset = lo & OFFSET_MASK;
+    return this.#done(
+      size,
+      compareExchange(physical, frame, offset, size, expected, expectedHi, valueLo, valueHi),
+    );
+  }
+
+  #done(size: number, old: number): number {
+    if (size === 8) this.valueHi = this.physical.hi;
+    this.report(size, READ_MODIFY_WRITE);
+    return old;
+  }
+}

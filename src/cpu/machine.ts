@@ -1,0 +1,42 @@
+/**
+ * A machine: physical memory and the logical processors over it. Memory may be shared with other threads, each of which
+ * then has a `Machine` of its own over the same buffers; a CPU's caches belong to the thread that runs it.
+ */
+import { HostMemory } from '../mmu/host-memory.ts';
+import { type MemoryOptions, PhysicalMemory, type SharedMemory } from '../mmu/physical-memory.ts';
+import { Cpu } from './cpu.ts';
+import type { CpuOptions } from './slow-path.ts';
+
+export interface MachineOptions extends CpuOptions {
+  readonly memory: MemoryOptions;
+  /** Logical processors, 1 or more; default 1. */
+  readonly cpus?: number;
+}
+
+/** What a worker needs to open the same machine. Structured-cloneable; `busError` and devices are each thread's own. */
+export interface SharedMachine extends CpuOptions {
+  readonly memory: SharedMemory;
+  readonly cpus: number;
+}
+
+export class Machine {
+  readonly memory: PhysicalMemory;
+  /** The host's reads and writes of guest memory. */
+  readonly host: HostMemory;
+  readonly cpus: readonly Cpu[];
+  readonly #options: CpuOptions;
+
+  constructor(options: MachineOptions) {
+    const { memory, cpus = 1, ...cpuOptions } = options;
+    if (!Number.isInteger(cpus) || cpus < 1) throw new RangeError(`a machine has at least one CPU, not ${cpus}`);
+    this.memory = new PhysicalMemory(memory);
+    this.host = new HostMemory(this.memory);
+    this.#options = cpuOptions;
+    this.cpus = Array.from({ length: cpus }, () => new Cpu(this.memory, cpuOptions));
+  }
+
+  /** For a worker: `new Machine(message)` there opens the same memory. RangeError where the buffer is not shared. */
+  share(): SharedMachine {
+    return { ...this.#options, memory: this.memory.share(), cpus: this.cpus.length };
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * The hit views of one CPU: reads, writes and fetches of 4 KiB pages, and pieces of large pages for reads and fetches.
+ * Writes through large pages have no view of their own: dirty bits are kept per 4 KiB page.
+ */
+import { FETCH, WRITE } from '../mmu/access.ts';
+import { HitView } from '../mmu/hit-view.ts';
+
+export class Views {
+  readonly reads: HitView = new HitView(12);
+  readonly writes: HitView = new HitView(12);
+  readonly fetches: HitView = new HitView(12);
+  readonly largeReads: HitView = new HitView(21);
+  readonly largeFetches: HitView = new HitView(21);
+  readonly #all: readonly HitView[] = [this.reads, this.writes, this.fetches, this.largeReads, this.largeFetches];
+
+  useRegime(regime: number): void {
+    for (const view of this.#all) view.useRegime(regime);
+  }
+
+  dropAll(): void {
+    for (const view of this.#all) view.dropAll();
+  }
+
+  /** Drops what was derived from the TLB entry of a 4 KiB page. */
+  dropPage(lo: number, hi: number): void {
+    this.reads.drop(lo, hi);
+    this.writes.drop(lo, hi);
+    this.fetches.drop(lo, hi);
+  }
+
+  /** The view of 4 KiB pages for a kind of access; a read-modify-write is a write. */
+  of(access: number): HitView {
+    if ((access & WRITE) !== 0) return this.writes;
+    return (access & FETCH) !== 0 ? this.fetches : this.reads;
+  }
+
+  /** The view of large pages for a kind of access; none for writes. */
+  largeOf(access: number): HitView | undefined {
+    if ((access & WRITE) !== 0) return undefined;
+    return (access & FETCH) !== 0 ? this.largeFetches : this.largeReads;
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Linear watchpoints. A watched page has no hit view, so that accesses to it take the slow path and ask here; a watch
+ * costs nothing elsewhere.
+ */
+import { PAGE_SIZE } from '../mmu/halves.ts';
+
+/** Called after an access to watched bytes was done: its first byte, its size, and READ, WRITE or FETCH as asked for. */
+export type WatchCallback = (lo: number, hi: number, size: number, access: number) => void;
+
+export interface Watch {
+  readonly lo: number;
+  readonly hi: number;
+  /** Bytes, 1 to 4096. */
+  readonly length: number;
+  /** READ | WRITE | FETCH. */
+  readonly kinds: number;
+  readonly callback: WatchCallback;
+}
+
+export class Watchpoints {
+  #watches: Watch[] = [];
+
+  get isEmpty(): boolean {
+    return this.#watches.length === 0;
+  }
+
+  add(watch: Watch): void {
+    if (!Number.isInteger(watch.length) || watch.length < 1 || watch.length > PAGE_SIZE)
+      throw new RangeError(`a watchpoint covers 1 to ${PAGE_SIZE} bytes, not ${watch.length}`);
+    this.#watches.push(watch);
+  }
+
+  remove(watch: Watch): void {
+    this.#watches = this.#watches.filter((other) => other !== watch);
+  }
+
+  /** Whether any watched byte lies in the aligned piece of 2^shift bytes around an address. */
+  touches(lo: number, hi: number, shift: number): boolean {
+    return this.#watches.some((watch) => overlaps(watch, lo & -(1 << shift), hi, 2 ** shift));
+  }
+
+  /** Calls back the watches that an access overlaps. */
+  report(lo: number, hi: number, size: number, access: number): void {
+    for (const watch of this.#watches)
+      if ((watch.kinds & access) !== 0 && overlaps(watch, lo, hi, size)) watch.callback(lo, hi, size, access);
+  }
+}
+
+/** Distances below 2^52 are exact; addresses farther apart than that do not overlap either way. */
+function overlaps(watch: Watch, lo: number, hi: number, size: number): boolean {
+  const distance = (watch.hi - hi) * 0x1_0000_0000 + ((watch.lo >>> 0) - (lo >>> 0));
+  return distance < size && distance > -watch.length;
+}
+

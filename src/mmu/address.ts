@@ -1,0 +1,46 @@
+/**
+ * 64-bit quantities as people write them, turned once into halves. Nothing here is on a path that runs per access in an
+ * emulator's inner loop; those pass halves.
+ */
+import Long from 'long';
+import { hiOf, loOf } from './halves.ts';
+
+/**
+ * A 64-bit value: a `Long` (signed or unsigned, or any `{ low, high }`), a bigint from -2^63 to 2^64 - 1, an integer from
+ * 0 to 2^53 - 1, or hex digits behind `0x`.
+ */
+export type Address = Long | { readonly low: number; readonly high: number } | bigint | number | string;
+
+const HEX = /^0x[0-9a-f]{1,16}$/i;
+
+/** The halves of an address, as an unsigned `Long`. RangeError where it is not an `Address`. */
+export function toHalves(address: Address): Long {
+  switch (typeof address) {
+    case 'number':
+      if (!Number.isSafeInteger(address) || address < 0) break;
+      return new Long(loOf(address), hiOf(address), true);
+    case 'bigint':
+      if (address < -(2n ** 63n) || address >= 2n ** 64n) break;
+      return Long.fromString(BigInt.asUintN(64, address).toString(16), true, 16);
+    case 'string':
+      if (!HEX.test(address)) break;
+      return Long.fromString(address.slice(2), true, 16);
+    default:
+      if (address === null || typeof address !== 'object') break;
+      if (Number.isInteger(address.low) && Number.isInteger(address.high))
+        return new Long(address.low, address.high, true);
+  }
+  throw new RangeError(`not a 64-bit address: ${shown(address)}`);
+}
+
+/** 0 to 2^52 - 1, as physical addresses are. RangeError above. */
+export function toPhysical(address: Address): number {
+  const { low, high } = toHalves(address);
+  if (high >>> 20 !== 0) throw new RangeError(`not a physical address (0 to 2^52 - 1): ${shown(address)}`);
+  return high * 0x1_0000_0000 + (low >>> 0);
+}
+
+const shown = (value: unknown): string => {
+  if (typeof value === 'string') return JSON.stringify(value);
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
+};

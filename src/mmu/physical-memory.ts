@@ -1,0 +1,308 @@
+/**
+ * Guest-physical memory: RAM over one buffer, ROM, devices, holes; and what is known about each page.
+ *
+ * A backing page is a 4 KiB piece of the buffer, numbered from the buffer's start. Frames (guest-physical) turn into
+ * backing pages in `pageOf` and nowhere else, so that two frames on one backing page (aliases) share its flags.
+ * Memory grows with RAM: the buffer, and one byte of flags a page. Sparse memory grows with the frames that were touched.
+ */
+import { bugOn } from '../bug.ts';
+import { type Frame, hexNumber, PAGE_SIZE } from './halves.ts';
+import { bytesNeeded, checkRange, type FrameRange, layOut, type RamRange, type RamSegment, segmentsOf } from './ram-layout.ts';
+
+/** A page was written since its flag was cleared. */
+export const PAGE_DIRTY: number = 1;
+/** The embedder keeps translated code of this page: writes to it are reported. */
+export const PAGE_CODE: number = 2;
+/** Guest writes to this page are dropped. */
+export const PAGE_ROM: number = 4;
+
+/** A memory-mapped device. Offsets are bytes from the start of its range; sizes 1, 2 or 4; wider accesses come in pieces. */
+export interface Device {
+  read(offset: number, size: number): number;
+  write(offset: number, size: number, value: number): void;
+}
+
+/** An access that met neither RAM nor a device. A read takes the value returned; a write ignores it. */
+export type BusError = (frame: Frame, offset: number, size: number, access: 'read' | 'write') => number;
+
+/** Told when something derived from page flags, ranges or the buffer no longer holds. */
+export interface MemoryListener {
+  /** A page became clean, code, ROM or RAM: no store may go past the flags. */
+  flagsTightened(): void;
+  /** Ranges or the buffer changed. */
+  layoutChanged(): void;
+}
+
+export interface SparseOptions {
+  /** Fills a frame that is touched for the first time (all zero at the call); false: there is no RAM. Default: zeros everywhere. */
+  readonly load?: (frame: Frame, target: Uint8Array) => boolean;
+  /** Frames that may be touched; further ones behave as if there were no RAM. Default 2^18 (1 GiB). */
+  readonly maxPages?: number;
+}
+
+export interface MemoryOptions {
+  /** Bytes of RAM from address 0, where no `ranges` are given. A multiple of 4096. */
+  readonly size?: number;
+  readonly ranges?: readonly RamRange[];
+  /** The embedder's buffer, of fixed length. */
+  readonly buffer?: ArrayBufferLike;
+  /** Page flags shared with other threads, from `share()`. */
+  readonly flags?: ArrayBufferLike;
+  /** Make the own buffer a `SharedArrayBuffer`. */
+  readonly shared?: boolean;
+  /** RAM wherever it is touched, instead of `size`, `ranges` and `buffer`. */
+  readonly sparse?: SparseOptions;
+  /** Default: reads give all ones, nobody is told. */
+  readonly busError?: BusError;
+}
+
+/** What another thread needs to open the same memory with `new PhysicalMemory(message)`. Structured-cloneable. */
+export interface SharedMemory {
+  readonly buffer: ArrayBufferLike;
+  readonly flags: ArrayBufferLike;
+  readonly ranges: readonly Required<RamRange>[];
+}
+
+interface DeviceRange extends FrameRange {
+  readonly device: Device;
+}
+
+bugOn(new Uint8Array(new Int32Array([1]).buffer)[0] !== 1, () => 'this host is big-endian');
+
+const FLAGS_HEADER = 8; // bytes before the flags: word 0 is the epoch
+
+export class PhysicalMemory {
+  // The same bytes at each width. Replaced by attach(); whoever keeps one subscribes.
+  bytes: Uint8Array = new Uint8Array(0);
+  halfwords: Uint16Array = new Uint16Array(0);
+  words: Int32Array = new Int32Array(0);
+  quads: BigInt64Array = new BigInt64Array(0);
+  /** PAGE_* of each backing page. */
+  readonly flags: Uint8Array;
+  readonly busError: BusError;
+  /** Called after a write to a page flagged PAGE_CODE, by the guest or the host. */
+  onCodeWrite: ((frame: Frame, offset: number, size: number) => void) | undefined = undefined;
+
+  // The largest segment, copied out: nearly every frame lies in it.
+  #first = 0;
+  #frames = 0;
+  #page = 0;
+  #segments: RamSegment[] = [];
+  #devices: DeviceRange[] = [];
+  readonly #ranges: Required<RamRange>[];
+  readonly #epoch: Int32Array;
+  readonly #listeners: MemoryListener[] = [];
+  /** Backing page of each frame touched, -1 where `load` has none. */
+  readonly #sparsePages: Map<Frame, number> | undefined;
+  readonly #sparse: Required<SparseOptions>;
+  #sparseUsed = 0;
+
+  constructor(options: MemoryOptions) {
+    this.#sparse = { load: options.sparse?.load ?? (() => true), maxPages: options.sparse?.maxPages ?? 1 << 18 };
+    this.#sparsePages = options.sparse === undefined ? undefined : new Map();
+    if (options.sparse !== undefined && (options.buffer !== undefined || options.shared === true))
+      throw new RangeError('sparse memory has a buffer of its own, which grows and is not shared');
+    this.#ranges = layOut(options.sparse ? [] : (options.ranges ?? [{ start: 0, size: options.size ?? 0 }]));
+    const needed = options.sparse ? 64 * PAGE_SIZE : bytesNeeded(this.#ranges);
+    const buffer = options.buffer ?? allocate(needed, options.shared === true);
+    const pages = options.sparse ? this.#sparse.maxPages : Math.ceil(needed / PAGE_SIZE);
+    const flags = options.flags ?? allocate(FLAGS_HEADER + pages, buffer instanceof SharedArrayBuffer);
+    this.#epoch = new Int32Array(flags, 0, 1);
+    this.flags = new Uint8Array(flags, FLAGS_HEADER);
+    this.busError = options.busError ?? (() => -1);
+    this.attach(buffer);
+  }
+
+  /** RAM as laid out at construction, devices not cut out; empty for sparse memory. */
+  get ranges(): readonly Required<RamRange>[] {
+    return this.#ranges;
+  }
+
+  get isShared(): boolean {
+    return this.bytes.buffer instanceof SharedArrayBuffer;
+  }
+
+  /** RangeError where the buffer is not a SharedArrayBuffer. */
+  share(): SharedMemory {
+    if (!this.isShared) throw new RangeError('only memory over a SharedArrayBuffer can be shared with a worker');
+    return { buffer: this.bytes.buffer, flags: this.flags.buffer, ranges: this.#ranges };
+  }
+
+  /** Moves to another buffer that holds the same bytes, as after a WebAssembly `memory.grow`. RangeError where it does not fit. */
+  attach(buffer: ArrayBufferLike): void {
+    const { resizable, growable } = buffer as { resizable?: boolean; growable?: boolean };
+    if (resizable === true || growable === true)
+      throw new RangeError(
+        'guest memory must not be a resizable buffer: each load would take three times as long; use one of fixed length, and attach() when it grew',
+      );
+    const needed = bytesNeeded(this.#ranges);
+    if (buffer.byteLength < needed)
+      throw new RangeError(`the buffer has ${buffer.byteLength} bytes, the RAM ranges need ${needed}`);
+    this.bytes = new Uint8Array(buffer);
+    this.halfwords = new Uint16Array(buffer, 0, Math.floor(buffer.byteLength / 2));
+    this.words = new Int32Array(buffer, 0, Math.floor(buffer.byteLength / 4));
+    this.quads = new BigInt64Array(buffer, 0, Math.floor(buffer.byteLength / 8));
+    this.#layoutChanged();
+  }
+
+  /** The backing page of a RAM or ROM frame, or -1. */
+  pageOf(frame: Frame): number {
+    const within = frame - this.#first;
+    return within >= 0 && within < this.#frames ? within + this.#page : this.#search(frame);
+  }
+
+  /** Whether `count` frames from `frame` are RAM and lie one after another in the buffer. */
+  isContiguous(frame: Frame, count: number): boolean {
+    return this.#segments.some(({ first, end }) => frame >= first && frame + count <= end);
+  }
+
+  /** The device that answers for a frame, and the frame its range begins at. */
+  deviceAt(frame: Frame): { readonly device: Device; readonly first: Frame } | undefined {
+    return this.#devices.find(({ first, end }) => frame >= first && frame < end);
+  }
+
+  /** Puts a device at guest-physical bytes `start` to `start + size`, in front of any RAM there. */
+  addDevice(start: number, size: number, device: Device): void {
+    checkRange('device', start, size);
+    this.#devices.push({ first: start / PAGE_SIZE, end: (start + size) / PAGE_SIZE, device });
+    this.#layoutChanged();
+  }
+
+  removeDevice(device: Device): void {
+    this.#devices = this.#devices.filter((range) => range.device !== device);
+    this.#layoutChanged();
+  }
+
+  /** Makes RAM read-only: guest writes are dropped. RangeError where a page of it is no RAM. */
+  protectRom(start: number, size: number): void {
+    this.#forEachPage(start, size, (page) => this.#setFlag(page, PAGE_ROM));
+  }
+
+  /** Makes ROM writable again, as when a chipset shadows it. */
+  unprotectRom(start: number, size: number): void {
+    this.#forEachPage(start, size, (page) => this.#clearFlag(page, PAGE_ROM));
+  }
+
+  /** From now on `onCodeWrite` reports writes to this frame, through whichever address. */
+  markCode(frame: Frame): void {
+    this.#forEachPage(frame * PAGE_SIZE, PAGE_SIZE, (page) => this.#setFlag(page, PAGE_CODE));
+  }
+
+  unmarkCode(frame: Frame): void {
+    this.#forEachPage(frame * PAGE_SIZE, PAGE_SIZE, (page) => this.#clearFlag(page, PAGE_CODE));
+  }
+
+  isCode(frame: Frame): boolean {
+    return this.#hasFlag(frame, PAGE_CODE);
+  }
+
+  /** Whether a frame was written since `clearDirty`. */
+  isDirty(frame: Frame): boolean {
+    return this.#hasFlag(frame, PAGE_DIRTY);
+  }
+
+  /** Calls back with each dirty frame; an alias of one is dirty too. */
+  forEachDirty(visit: (frame: Frame) => void): void {
+    this.forEachPage((page, frame) => {
+      if ((this.flags[page]! & PAGE_DIRTY) !== 0) visit(frame);
+    });
+  }
+
+  /** Marks all pages clean. CPUs of other threads notice at their next `service()`. */
+  clearDirty(): void {
+    for (let page = 0; page < this.flags.length; page++) this.flags[page]! &= ~PAGE_DIRTY;
+    this.#flagsTightened();
+  }
+
+  /** Each backing page with its frame: range by range; of sparse memory, in the order of first touch. */
+  forEachPage(visit: (page: number, frame: Frame) => void): void {
+    for (const { start, size, offset } of this.#ranges)
+      for (let at = 0; at < size; at += PAGE_SIZE) visit((offset + at) / PAGE_SIZE, (start + at) / PAGE_SIZE);
+    this.#sparsePages?.forEach((page, frame) => {
+      if (page >= 0) visit(page, frame);
+    });
+  }
+
+  /** Called with each store that reaches a backing page: marks it dirty and reports code. */
+  noteWrite(page: number, frame: Frame, offset: number, size: number): void {
+    this.noteDirty(page);
+    if ((this.flags[page]! & PAGE_CODE) !== 0) this.onCodeWrite?.(frame, offset, size);
+  }
+
+  /** The same for stores that never count as code writes. */
+  noteDirty(page: number): void {
+    if ((this.flags[page]! & PAGE_DIRTY) === 0) this.#setFlag(page, PAGE_DIRTY);
+  }
+
+  subscribe(listener: MemoryListener): void {
+    this.#listeners.push(listener);
+  }
+
+  /** How often flags were tightened, counted over all threads. */
+  epoch(): number {
+    return Atomics.load(this.#epoch, 0);
+  }
+
+  #hasFlag(frame: Frame, flag: number): boolean {
+    const page = this.pageOf(frame);
+    return page >= 0 && (this.flags[page]! & flag) !== 0;
+  }
+
+  // Flags of a page that another thread writes to change one bit at a time.
+  #setFlag(page: number, flag: number): void {
+    Atomics.or(this.flags, page, flag);
+  }
+
+  #clearFlag(page: number, flag: number): void {
+    Atomics.and(this.flags, page, ~flag);
+  }
+
+  #forEachPage(start: number, size: number, change: (page: number) => void): void {
+    checkRange('range', start, size);
+    for (let at = start; at < start + size; at += PAGE_SIZE) {
+      const page = this.pageOf(at / PAGE_SIZE);
+      if (page < 0) throw new RangeError(`no RAM at ${hexNumber(at)}`);
+      change(page);
+    }
+    this.#flagsTightened();
+  }
+
+  #flagsTightened(): void {
+    Atomics.add(this.#epoch, 0, 1);
+    for (const listener of this.#listeners) listener.flagsTightened();
+  }
+
+  #layoutChanged(): void {
+    this.#segments = segmentsOf(this.#ranges, this.#devices);
+    const [largest] = this.#segments;
+    this.#first = largest?.first ?? 0;
+    this.#frames = largest === undefined ? 0 : largest.end - largest.first;
+    this.#page = largest?.page ?? 0;
+    for (const listener of this.#listeners) listener.layoutChanged();
+  }
+
+  #search(frame: Frame): number {
+    for (const { first, end, page } of this.#segments) if (frame >= first && frame < end) return frame - first + page;
+    if (this.#sparsePages === undefined || this.deviceAt(frame) !== undefined) return -1;
+    return this.#sparsePages.get(frame) ?? this.#touch(this.#sparsePages, frame);
+  }
+
+  #touch(pages: Map<Frame, number>, frame: Frame): number {
+    let page = this.#sparseUsed;
+    if (page === this.#sparse.maxPages) return -1;
+    if ((page + 1) * PAGE_SIZE > this.bytes.length) {
+      const larger = new ArrayBuffer(Math.min(2 * this.bytes.length, this.#sparse.maxPages * PAGE_SIZE));
+      new Uint8Array(larger).set(this.bytes);
+      this.attach(larger);
+    }
+    const target = this.bytes.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
+    if (this.#sparse.load(frame, target)) this.#sparseUsed += 1;
+    else page = -1;
+    pages.set(frame, page);
+    return page;
+  }
+}
+
+function allocate(bytes: number, shared: boolean): ArrayBufferLike {
+  return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
+}
