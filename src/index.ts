@@ -1,2 +1,44 @@
-/** pagewalk: an exact x86-64 MMU to embed. */
+/**
+ * pagewalk: an exact x86-64 MMU to embed. Start with `Machine`; docs/architecture.md tells the way of an access.
+ */
+export type { CacheOptions } from './cpu/cache-options.ts';
+export type { Counters } from './cpu/counters.ts';
 export { Cpu, type CpuState, type MappedRun } from './cpu/cpu.ts';
+export { CPU_SNAPSHOT_VERSION, type CpuSnapshot } from './cpu/cpu-snapshot.ts';
+export type { ExplainedWalk, Step } from './cpu/explain.ts';
+export { AC, type Fault, FaultError, GP, NONE, PF, SS, TS, UD } from './cpu/fault.ts';
+export { AMD, DEFAULT_POLICY, type Features, INTEL, type Policy } from './cpu/features.ts';
+export type { LongAccess } from './cpu/long-access.ts';
+export { Machine, type MachineOptions, type SharedMachine } from './cpu/machine.ts';
+export type { RegisterValues } from './cpu/registers.ts';
+export type { CpuOptions } from './cpu/slow-path.ts';
+export type { Watch, WatchCallback } from './cpu/watchpoints.ts';
+export {
+  EXAMINE,
+  FETCH,
+  IMPLICIT,
+  PF_ID,
+  PF_P,
+  PF_PK,
+  PF_RSVD,
+  PF_US,
+  PF_WR,
+  READ,
+  READ_MODIFY_WRITE,
+  STACK,
+  WRITE,
+} from './mmu/access.ts';
+export type { Address } from './mmu/address.ts';
+export type { HostMemory } from './mmu/host-memory.ts';
+export type { Leaf } from './mmu/leaves.ts';
+export type { MemoryPort, PortObserver, PortOperation } from './mmu/memory-port.ts';
+export {
+  type BusError,
+  type Device,
+  type MemoryOptions,
+  PhysicalMemory,
+  type SharedMemory,
+  type SparseOptions,
+} from './mmu/physical-memory.ts';
+export type { RamRange } from './mmu/ram-layout.ts';
+export type { Replacement } from './mmu/translation-cache.ts';

@@ -26,6 +26,8 @@ export interface CpuState {
   readonly csL?: number;
   readonly pkru?: number;
   readonly pkrs?: number;
+  /** The PDPTE registers as (lo, hi) pairs, where they are known; else PAE paging loads them from memory. */
+  readonly pdptes?: readonly number[];
 }
 
 /** Mapped bytes whose linear and physical addresses continue and whose rights are the same. */
@@ -62,6 +64,7 @@ export class Cpu extends HitPath {
       csL: state.csL ?? ((efer & EFER_LME) !== 0 ? 1 : 0),
       pkru: state.pkru ?? 0,
       pkrs: state.pkrs ?? 0,
+      ...(state.pdptes === undefined ? {} : { pdptes: state.pdptes }),
     });
     this.faulted = entered ? NONE : this.translator.raise(GP, 0, 0, 0);
     return this.faulted;

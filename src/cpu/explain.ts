@@ -4,7 +4,7 @@
  */
 import Long from 'long';
 import { NO_EXECUTE, PAT_SHIFT, PF_P, PF_PK, PF_RSVD, READ, USER, WRITABLE } from '../mmu/access.ts';
-import { flagNames, frameOf, isPresent, type Level } from '../mmu/entry.ts';
+import { flagNames, isPresent, type Level } from '../mmu/entry.ts';
 import { type Frame, frameFrom, OFFSET_MASK, PAGE_SIZE, physicalHi, physicalLo } from '../mmu/halves.ts';
 import { GP, NONE, PF } from './fault.ts';
 import type { Translator } from './translator.ts';
@@ -105,7 +105,7 @@ function stepsOf({ walker, registers }: Translator, lo: number): Step[] {
     const isLeaf = isPresent(entryLo) && format.isLeaf(level, entryLo);
     const reserved = isPresent(entryLo) && format.violatesReserved(level, isLeaf, entryLo, entryHi);
     const outcome = !isPresent(entryLo) ? 'not present' : reserved ? 'reserved bit set' : isLeaf ? 'page' : 'table';
-    const pointsTo = isLeaf ? format.pageFrame(level, entryLo, entryHi) : frameOf(entryLo, entryHi);
+    const pointsTo = isLeaf ? format.pageFrame(level, entryLo, entryHi) : format.tableFrame(entryLo, entryHi);
     const index = walker.indexes[level]!;
     steps.push({
       level,

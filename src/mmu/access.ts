@@ -8,6 +8,8 @@
  */
 import { D, G, keyOf, PS } from './entry.ts';
 
+/** No access: asks where an address leads and not whether one may go there. For debuggers, which rights do not bind. */
+export const EXAMINE: number = 0;
 /** What an access does; kinds combine into a read-modify-write. */
 export const READ: number = 1;
 export const WRITE: number = 2;
@@ -139,8 +141,8 @@ export class Regime {
   denial(rights: number, access: number): number {
     const kinds = access & KINDS;
     const granted = ALLOWED[this.#mode | (rights & 7)]! & kinds;
-    const byKey = (kinds & FETCH) === 0 && (this.#deniedKeys(rights, kinds) >>> ((rights >>> KEY_SHIFT) & 15)) & 1;
-    if (byKey) return PF_P | PF_PK;
+    const isData = (kinds & READ_MODIFY_WRITE) !== 0;
+    if (isData && ((this.#deniedKeys(rights, kinds) >>> ((rights >>> KEY_SHIFT) & 15)) & 1) !== 0) return PF_P | PF_PK;
     return granted === kinds ? 0 : PF_P;
   }
 

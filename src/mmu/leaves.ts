@@ -5,7 +5,7 @@
  * a table already found to map nothing is not entered again, so that a lattice of empty tables ends too.
  */
 import { ALL_RIGHTS, narrow, patBit, withLeaf } from './access.ts';
-import { frameOf, isPresent } from './entry.ts';
+import { isPresent } from './entry.ts';
 import { type Frame, frameFrom, hiOf, loOf } from './halves.ts';
 import type { MemoryPort } from './memory-port.ts';
 import type { PagingFormat } from './paging-mode.ts';
@@ -87,7 +87,7 @@ function* leavesBelow(
       const frame = format.pageFrame(level, lo, hi);
       yield { page, pages, level, frame, rights: withLeaf(rights, lo, hi, patBit(level)), lo, hi };
     } else {
-      const below = leavesBelow(port, format, empty, level - 1, frameOf(lo, hi), page, rights, from, to);
+      const below = leavesBelow(port, format, empty, level - 1, format.tableFrame(lo, hi), page, rights, from, to);
       mapsAnything = (yield* below) || mapsAnything;
     }
   }

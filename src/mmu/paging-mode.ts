@@ -78,10 +78,13 @@ export class PagingFormat {
   readonly reservedLo: Int32Array;
   /** The same for the high half. */
   readonly reservedHi: Int32Array;
+  /** Bits of the high half that are frame number: physical address bits 51:32. */
+  readonly frameMaskHi: number;
   readonly #indexMask: number;
 
-  constructor(mode: PagingMode, options: FormatOptions) {
+  constructor(mode: PagingMode, options: FormatOptions, frameMaskHi: number = 0xf_ffff) {
     this.mode = mode;
+    this.frameMaskHi = frameMaskHi;
     this.levels = mode.levels;
     this.entryBytes = mode.entryBytes;
     this.#indexMask = (1 << mode.indexBits) - 1;
@@ -117,12 +120,17 @@ export class PagingFormat {
     return 2 ** (this.shift(level) - 12);
   }
 
+  /** The table that an entry points to. */
+  tableFrame(lo: number, hi: number): Frame {
+    return frameFrom(lo, hi & this.frameMaskHi);
+  }
+
   /** First frame of the page that a leaf maps. */
   pageFrame(level: number, lo: number, hi: number): Frame {
-    if (level === 1) return frameFrom(lo, hi & 0xf_ffff);
+    if (level === 1) return this.tableFrame(lo, hi);
     // PSE-36: bits 20:13 of a 4 MiB PDE are physical address bits 39:32.
     if (this.entryBytes === 4) return frameFrom(lo & 0xffc0_0000, (lo >>> 13) & 0xff);
-    return frameFrom(lo & -(1 << this.shift(level)), hi & 0xf_ffff);
+    return frameFrom(lo & -(1 << this.shift(level)), hi & this.frameMaskHi);
   }
 
   /** Whether a present entry has a reserved bit set. */

@@ -14,7 +14,7 @@ import {
   withLeaf,
   WRITE,
 } from './access.ts';
-import { A, D, frameOf, isPresent } from './entry.ts';
+import { A, D, isPresent } from './entry.ts';
 import type { Frame } from './halves.ts';
 import type { MemoryPort } from './memory-port.ts';
 import type { PagingFormat } from './paging-mode.ts';
@@ -127,7 +127,7 @@ export class Walker {
       rights = narrow(rights, entryLo, entryHi);
       this.rightsSoFar[level] = rights;
       if (!leaf) {
-        table = frameOf(entryLo, entryHi);
+        table = format.tableFrame(entryLo, entryHi);
         continue;
       }
       rights = withLeaf(rights, entryLo, entryHi, patBit(level));

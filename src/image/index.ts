@@ -1,0 +1,9 @@
+/** pagewalk/image: memory images and listings of what their page tables map. */
+export { FaultError } from '../cpu/fault.ts';
+export type { Image, ImageCpu, RamExtent } from './image.ts';
+export { ImageError } from './image-error.ts';
+export { type OpenOptions, openCpu, openImage } from './open-image.ts';
+export { leafLines, qemuLeaves, qemuMemLines, qemuTlbLines } from './qemu-listing.ts';
+export type { RawRegisters } from './raw.ts';
+export { bytesReader, type RandomAccess } from './reader.ts';
+export { writeContainer } from './write-container.ts';

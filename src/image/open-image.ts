@@ -1,0 +1,73 @@
+/** Opens an image, recognised by its content, and the CPUs over it. */
+import { Cpu } from '../cpu/cpu.ts';
+import { PhysicalMemory } from '../mmu/physical-memory.ts';
+import { isContainer, parseContainer } from './container.ts';
+import { isElf, parseElfCore } from './elf-core.ts';
+import { gunzip, isGzip } from './gzip.ts';
+import type { Image, ImageCpu } from './image.ts';
+import { ImageError, require } from './image-error.ts';
+import { openRaw, type RawRegisters } from './raw.ts';
+import { bytesReader, type RandomAccess } from './reader.ts';
+
+export interface OpenOptions {
+  /** Registers for a raw dump; a file that is anything else refuses them. */
+  readonly raw?: RawRegisters;
+}
+
+/** ImageError where the content is none of the formats, or a damaged one. */
+export async function openImage(source: RandomAccess | Uint8Array, options: OpenOptions = {}): Promise<Image> {
+  let reader = source instanceof Uint8Array ? bytesReader(source) : source;
+  let start = startOf(reader);
+  if (isGzip(start)) {
+    const inflated = await gunzip(reader);
+    reader = bytesReader(inflated);
+    start = startOf(reader);
+    if (isContainer(start)) return refuseRegisters(options, parseContainer(inflated));
+  }
+  if (isContainer(start)) {
+    const bytes = new Uint8Array(reader.size);
+    reader.read(0, bytes);
+    return refuseRegisters(options, parseContainer(bytes));
+  }
+  if (isElf(start)) return refuseRegisters(options, parseElfCore(reader));
+  if (options.raw !== undefined) return openRaw(reader, options.raw);
+  throw new ImageError(
+    'neither a .ptpages container nor an ELF core; a raw dump needs --cr3 and --paging to say where its tables are',
+  );
+}
+
+/** A CPU in the state of one of the image's, over memory that reads frames when they are touched. */
+export function openCpu(image: Image, index: number): Cpu {
+  const state = image.cpus.find((cpu) => cpu.index === index);
+  require(state !== undefined, () => `the image has no CPU ${index}; it has ${image.cpus.map((cpu) => cpu.index).join(', ')}`);
+  const memory = new PhysicalMemory({ sparse: { load: (frame, target) => image.readFrame(frame, target) } });
+  const cpu = new Cpu(memory, { features: image.features });
+  cpu.enter(state.paging === 'pae' ? { ...state, pdptes: pdptesInMemory(cpu, state) } : state);
+  const { name } = cpu.registers.format.mode;
+  require(name === state.paging, () => `CPU ${index}: the header says ${state.paging}, its registers say ${name}`);
+  return cpu;
+}
+
+/**
+ * The PDPTE registers of a stopped PAE guest, from memory: a capture does not tell them. Only the defined bits are taken,
+ * since QEMU sets bit 5 (A) there, which a MOV CR3 of real hardware would refuse.
+ */
+function pdptesInMemory(cpu: Cpu, { cr3 }: ImageCpu): number[] {
+  const { port } = cpu.translator;
+  return [0, 1, 2, 3].flatMap((at) => {
+    port.load(cr3.low >>> 12, ((cr3.low & 0xfe0) >>> 3) + at, 8);
+    return [port.lo & ~0xfe6, port.hi & 0xf_ffff];
+  });
+}
+
+function startOf(reader: RandomAccess): Uint8Array {
+  const start = new Uint8Array(Math.min(16, reader.size));
+  reader.read(0, start);
+  require(start.length > 0, () => 'the file is empty');
+  return start;
+}
+
+function refuseRegisters(options: OpenOptions, image: Image): Image {
+  require(options.raw === undefined, () => 'registers (--cr3, --paging) are for raw dumps; this file has its own');
+  return image;
+}
