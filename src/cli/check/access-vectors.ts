@@ -1,0 +1,222 @@
+/**
+ * Replays access vectors (format mmu-oracle-1): accesses with the outcome that the manuals call for, recorded on QEMU and
+ * Bochs. Format: test/corpus/access/FORMAT.md.
+ */
+import type { CacheOptions } from '../../cpu/cache-options.ts';
+import type { Cpu } from '../../cpu/cpu.ts';
+import { GP, NONE, PF } from '../../cpu/fault.ts';
+import { FETCH, IMPLICIT, READ, WRITE } from '../../mmu/access.ts';
+import { UsageError } from '../failure.ts';
+import { endProgress, progress } from '../output.ts';
+import { AccessMachine, type Variant } from './access-machine.ts';
+import type { CheckReport } from './report.ts';
+
+interface AccessOp {
+  readonly op: 'access';
+  readonly va: string;
+  readonly kind: 'read' | 'write' | 'fetch' | 'implicit';
+  readonly cpl: number;
+  readonly size: number;
+  readonly ac: number;
+  readonly w?: string;
+  readonly pa?: string;
+  readonly pa2?: string;
+  readonly val?: string;
+  readonly vdc?: string;
+  readonly pf?: { readonly err: number; readonly cr2: string };
+  readonly gp?: number;
+}
+
+interface OtherOp {
+  readonly op: 'write' | 'config' | 'cr0' | 'cr3' | 'cr4' | 'pkru' | 'invlpg' | 'invpcid' | 'mem';
+  readonly [field: string]: unknown;
+}
+
+type Op = AccessOp | OtherOp;
+
+interface Case {
+  readonly id: number;
+  readonly cls: string;
+  readonly ops: readonly Op[];
+}
+
+/** Counts accesses that were replayed beside the cases of the report. */
+export interface AccessCounts {
+  accesses: number;
+  accessesPassed: number;
+}
+
+const low = (value: bigint): number => Number(BigInt.asIntN(32, value));
+const high = (value: bigint): number => Number(BigInt.asIntN(32, value >> 32n));
+const joined = (lo: number, hi: number): bigint => BigInt.asUintN(32, BigInt(lo)) | (BigInt.asUintN(32, BigInt(hi)) << 32n);
+const big = (value: unknown): bigint => BigInt(value as string | number);
+const hex = (value: bigint): string => `0x${value.toString(16)}`;
+
+/** Replays every case of a file's lines; UsageError where a line is not of the format. */
+export function checkAccessVectors(lines: readonly string[], caches: CacheOptions, report: CheckReport): AccessCounts {
+  const counts = { accesses: 0, accessesPassed: 0 };
+  let variant: Variant | undefined;
+  let machine: AccessMachine | undefined;
+  lines.forEach((line, at) => {
+    if (at === 0 || line === '') return;
+    const record = parseLine(line, at + 1);
+    if (record['id'] === undefined) {
+      variant = record as unknown as Variant;
+      machine = new AccessMachine(variant, caches);
+      return;
+    }
+    if (machine === undefined || variant === undefined) throw new UsageError(`line ${at + 1}: a case before any variant`);
+    const vector = record as unknown as Case;
+    const mismatch = replay(vector, machine, counts);
+    const name = `${variant.variant} ${vector.cls}`;
+    report.count(name, mismatch === undefined ? undefined : () => `case ${vector.id}: ${mismatch}`);
+    progress(() => `${report.total} cases`);
+  });
+  endProgress();
+  return counts;
+}
+
+function parseLine(line: string, number: number): Record<string, unknown> {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    throw new UsageError(`line ${number}: not JSON`);
+  }
+}
+
+/** What differs first, or undefined. */
+function replay(vector: Case, machine: AccessMachine, counts: AccessCounts): string | undefined {
+  machine.begin(entriesOf(vector));
+  let mismatch: string | undefined;
+  vector.ops.forEach((op, at) => {
+    const differs = op.op === 'access' ? access(op as AccessOp, machine) : step(op as OtherOp, machine);
+    if (op.op === 'access') {
+      counts.accesses += 1;
+      if (differs === undefined) counts.accessesPassed += 1;
+    }
+    if (differs !== undefined) mismatch ??= `op ${at} ${JSON.stringify(op)}: ${differs}`;
+  });
+  return mismatch;
+}
+
+function entriesOf(vector: Case): number[] {
+  const addresses = vector.ops.flatMap((op) => {
+    if (op.op === 'write') return [op['pa']];
+    return op.op === 'mem' ? (op['e'] as unknown[][]).map(([at]) => at) : [];
+  });
+  return addresses.map((address) => Number(big(address)));
+}
+
+/** Everything but an access. Returns what differs. */
+function step(op: OtherOp, machine: AccessMachine): string | undefined {
+  const { cpu } = machine;
+  cpu.setCpl(0);
+  const value = op['v'] === undefined ? 0n : big(op['v']);
+  switch (op.op) {
+    case 'write':
+      machine.writeEntry(Number(big(op['pa'])), value, op['n'] as number);
+      return undefined;
+    case 'config':
+      return configure(op, cpu);
+    case 'cr0':
+      return refused(cpu.setCr0(low(value), high(value)));
+    case 'cr3':
+      return refused(cpu.setCr3(low(value), high(value)));
+    case 'cr4':
+      return refused(cpu.setCr4(low(value), high(value)));
+    case 'pkru':
+      cpu.setPkru(low(value));
+      return undefined;
+    case 'invlpg':
+      cpu.invlpg(low(big(op['va'])), high(big(op['va'])));
+      return undefined;
+    case 'invpcid': {
+      const [pcid, address] = [big(op['pcid']), big(op['va'])];
+      return refused(cpu.invpcid(op['type'] as number, low(pcid), high(pcid), low(address), high(address)));
+    }
+    case 'mem':
+      return compareEntries(op['e'] as [string, string, string?][], machine);
+    default:
+      throw new UsageError(`unknown operation ${JSON.stringify(op.op)}`);
+  }
+}
+
+const refused = (vector: number): string | undefined => (vector === NONE ? undefined : `refused with vector ${vector}`);
+
+function configure(op: OtherOp, cpu: Cpu): string | undefined {
+  const entered = cpu.enter({
+    cr0: big(op['cr0']),
+    cr3: big(op['cr3']),
+    cr4: big(op['cr4']),
+    efer: big(op['efer']),
+    pkru: low(big(op['pkru'])),
+    pkrs: low(big(op['pkrs'] ?? 0)),
+  });
+  const expected = op['gp'] === true ? GP : NONE;
+  return entered === expected ? undefined : `MOV CR3 gave vector ${entered}, expected ${expected}`;
+}
+
+function compareEntries(entries: readonly [string, string, string?][], machine: AccessMachine): string | undefined {
+  for (const [address, value, dontCare] of entries) {
+    const got = machine.readEntry(Number(big(address)));
+    if (((got ^ big(value)) & ~big(dontCare ?? 0)) !== 0n) return `entry ${address} is ${hex(got)}, expected ${value}`;
+  }
+  return undefined;
+}
+
+const KINDS: Readonly<Record<AccessOp['kind'], number>> = { read: READ, write: WRITE, fetch: FETCH, implicit: READ | IMPLICIT };
+
+function access(op: AccessOp, machine: AccessMachine): string | undefined {
+  const { cpu } = machine;
+  const [lo, hi] = [low(big(op.va)), high(big(op.va))];
+  cpu.setCpl(op.cpl);
+  cpu.setAc(op.ac);
+  const value = perform(op, cpu, lo, hi);
+  const expected = op.gp !== undefined ? GP : op.pf !== undefined ? PF : NONE;
+  if (cpu.faulted !== expected) return `vector ${cpu.faulted}, expected ${expected}`;
+  if (op.pf !== undefined) {
+    const cr2 = joined(cpu.cr2Lo, cpu.cr2Hi);
+    if (cpu.fault.errorCode !== op.pf.err) return `error code ${cpu.fault.errorCode}, expected ${op.pf.err}`;
+    return cr2 === big(op.pf.cr2) ? undefined : `CR2 ${hex(cr2)}, expected ${op.pf.cr2}`;
+  }
+  if (op.pa === undefined) return undefined;
+  return placesDiffer(op, machine, lo, hi) ?? valueDiffers(op, value);
+}
+
+/** Through the fast methods, as an emulator would; a fetch counts as one of its first byte. */
+function perform({ kind, size, w }: AccessOp, cpu: Cpu, lo: number, hi: number): bigint {
+  if (kind === 'implicit') return BigInt(cpu.load(READ | IMPLICIT, lo, hi, size));
+  if (kind === 'fetch') return BigInt(cpu.fetch8(lo, hi));
+  const value = big(w ?? 0);
+  if (kind === 'write') {
+    if (size === 8) cpu.write64(lo, hi, low(value), high(value));
+    else if (size === 4) cpu.write32(lo, hi, low(value));
+    else if (size === 2) cpu.write16(lo, hi, low(value));
+    else cpu.write8(lo, hi, low(value));
+    return value;
+  }
+  if (size === 8) return joined(cpu.read64(lo, hi), cpu.valueHi);
+  if (size === 4) return BigInt(cpu.read32(lo, hi) >>> 0);
+  return BigInt(size === 2 ? cpu.read16(lo, hi) : cpu.read8(lo, hi));
+}
+
+/** Where the bytes lay, asked anew: the access has set A and D already. Stores to data are undone. */
+function placesDiffer({ kind, pa, pa2, size }: AccessOp, machine: AccessMachine, lo: number, hi: number): string | undefined {
+  const { cpu } = machine;
+  const inFirst = pa2 === undefined ? size : 4096 - (lo & 0xfff);
+  cpu.translate(lo, hi, KINDS[kind]);
+  const first = joined(cpu.physicalLo, cpu.physicalHi);
+  if (first !== big(pa)) return `physical address ${hex(first)}, expected ${pa}`;
+  if (kind === 'write') machine.undoStore(Number(first), inFirst);
+  if (pa2 === undefined) return undefined;
+  const next = joined(lo, hi) + BigInt(inFirst);
+  cpu.translate(low(next), high(next), KINDS[kind]);
+  const second = joined(cpu.physicalLo, cpu.physicalHi);
+  if (kind === 'write') machine.undoStore(Number(second), size - inFirst);
+  return second === big(pa2) ? undefined : `second physical address ${hex(second)}, expected ${pa2}`;
+}
+
+function valueDiffers({ kind, val, vdc }: AccessOp, value: bigint): string | undefined {
+  if (kind !== 'read' || val === undefined) return undefined;
+  return ((value ^ big(val)) & ~big(vdc ?? 0)) === 0n ? undefined : `value ${hex(value)}, expected ${val}`;
+}

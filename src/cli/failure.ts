@@ -1,0 +1,21 @@
+/** How the command ends: 0 fine, 1 a mismatch, 2 bad input or usage. */
+import { ImageError } from '../image/image-error.ts';
+
+export const EXIT_MISMATCH = 1;
+export const EXIT_USAGE = 2;
+
+/** Bad input or usage, in one sentence; the command ends with EXIT_USAGE. */
+export class UsageError extends Error {
+  override readonly name: string = 'UsageError';
+}
+
+/** The sentence for a failure that is the input's, not ours; undefined for any other. */
+export function sentenceFor(failure: unknown): string | undefined {
+  if (failure instanceof UsageError || failure instanceof ImageError) return failure.message;
+  const { code, path, message } = failure as NodeJS.ErrnoException;
+  if (code === undefined || typeof path !== 'string') return undefined;
+  if (code === 'ENOENT') return `${path}: no such file`;
+  if (code === 'EISDIR') return `${path}: is a directory`;
+  if (code === 'EACCES') return `${path}: permission denied`;
+  return `${path}: ${message}`;
+}

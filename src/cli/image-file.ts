@@ -1,0 +1,72 @@
+/** Image files on disk: opened here, read on demand, parsed by src/image. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import type { Image } from '../image/image.ts';
+import { ImageError } from '../image/image-error.ts';
+import { openImage } from '../image/open-image.ts';
+import type { RawRegisters } from '../image/raw.ts';
+import type { RandomAccess } from '../image/reader.ts';
+import { UsageError } from './failure.ts';
+
+/** What `--cr3`, `--paging`, `--maxphyaddr` and `--no-1g` say of a raw dump. */
+export interface RawOptions {
+  readonly cr3?: string;
+  readonly paging?: string;
+  readonly maxphyaddr?: string;
+  readonly '1g': boolean;
+}
+
+/** A reader over an open file; `close` it in the end. */
+export function fileReader(path: string): RandomAccess & { close(): void } {
+  const fd = openSync(path, 'r');
+  const stats = fstatSync(fd);
+  if (stats.isDirectory()) {
+    closeSync(fd);
+    throw new UsageError(`${path}: is a directory`);
+  }
+  return {
+    size: stats.size,
+    read: (offset, target) => readSync(fd, target, 0, target.length, offset),
+    close: () => closeSync(fd),
+  };
+}
+
+/** Opens an image; failures name the file. The file stays open as long as the process: frames are read on demand. */
+export async function openImageFile(path: string, options: RawOptions): Promise<Image> {
+  const raw = rawRegisters(options);
+  const reader = fileReader(path);
+  try {
+    return await openImage(reader, raw === undefined ? {} : { raw });
+  } catch (failure) {
+    if (failure instanceof ImageError) throw new ImageError(`${path}: ${failure.message}`);
+    throw failure;
+  }
+}
+
+/** Hex digits, `0x` optional. */
+export function parseAddress(text: string): string {
+  const digits = text.replace(/^0x/i, '');
+  if (!/^[0-9a-f]+$/i.test(digits)) throw new UsageError(`not a hex address: ${JSON.stringify(text)}`);
+  if (digits.replace(/^0+/, '').length > 16) throw new UsageError(`address out of range (64 bits): ${text}`);
+  return `0x${digits.replace(/^0+(?=.)/, '')}`;
+}
+
+/** A decimal number from `least` to `most`. */
+export function parseCount(text: string, what: string, least: number, most: number): number {
+  const value = /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= least && value <= most)) throw new UsageError(`${what} is a number from ${least} to ${most}, not ${JSON.stringify(text)}`);
+  return value;
+}
+
+const PAGING = ['4-level', '5-level', 'pae', '32-bit'] as const;
+
+function rawRegisters(options: RawOptions): RawRegisters | undefined {
+  if (options.cr3 === undefined) {
+    if (options.paging !== undefined || options.maxphyaddr !== undefined || !options['1g'])
+      throw new UsageError('--paging, --maxphyaddr and --no-1g describe a raw dump and go with --cr3');
+    return undefined;
+  }
+  const paging = PAGING.find((mode) => mode === options.paging);
+  if (paging === undefined) throw new UsageError(`--cr3 needs --paging, one of ${PAGING.join(', ')}`);
+  const maxPhyAddr = options.maxphyaddr === undefined ? 52 : parseCount(options.maxphyaddr, '--maxphyaddr', 32, 52);
+  return { cr3: parseAddress(options.cr3), paging, maxPhyAddr, page1gb: options['1g'] };
+}

@@ -1,0 +1,50 @@
+/** Standard output in large synchronous pieces, and progress on a terminal's standard error. */
+import { writeSync } from 'node:fs';
+
+const PIECE = 1 << 16;
+
+/** Thrown where nobody reads the output any more: the command ends quietly. */
+export class ClosedPipe extends Error {}
+
+let pending = '';
+
+export function print(line: string): void {
+  pending += `${line}\n`;
+  if (pending.length >= PIECE) flush();
+}
+
+export function flush(): void {
+  const bytes = Buffer.from(pending);
+  pending = '';
+  for (let at = 0; at < bytes.length; ) at += writeSome(bytes, at);
+}
+
+function writeSome(bytes: Buffer, at: number): number {
+  try {
+    return writeSync(1, bytes, at);
+  } catch (failure) {
+    const { code } = failure as NodeJS.ErrnoException;
+    if (code === 'EPIPE') throw new ClosedPipe();
+    if (code !== 'EAGAIN') throw failure;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5); // a full non-blocking pipe: give its reader time
+    return 0;
+  }
+}
+
+const startedAt = Date.now();
+let shownAt = 0;
+
+/** Tells people at a terminal what takes longer than a second; at most ten times a second. */
+export function progress(text: () => string): void {
+  if (process.stderr.isTTY !== true) return;
+  const now = Date.now();
+  if (now - startedAt < 1000 || now - shownAt < 100) return;
+  shownAt = now;
+  writeSync(2, `\r\x1b[K${text()}`);
+}
+
+/** Takes the progress line away again. */
+export function endProgress(): void {
+  if (shownAt > 0) writeSync(2, '\r\x1b[K');
+  shownAt = 0;
+}

@@ -1,0 +1,66 @@
+/**
+ * `pagewalk` without arguments: what the page tables of a booted Xen map, region by region, and one translation explained.
+ * The image comes with the package.
+ */
+import { fileURLToPath } from 'node:url';
+import type Long from 'long';
+import pc from 'picocolors';
+import type { Cpu } from '../cpu/cpu.ts';
+import { explainWalk, rightsText } from '../cpu/explain.ts';
+import { openCpu } from '../image/open-image.ts';
+import { EXAMINE, NO_EXECUTE, USER, WRITABLE } from '../mmu/access.ts';
+import { toHalves } from '../mmu/address.ts';
+import { hex64, PAGE_SIZE } from '../mmu/halves.ts';
+
+import { openImageFile } from './image-file.ts';
+import { print } from './output.ts';
+import { sizeText, walkLines } from './walk-text.ts';
+
+/** Xen's virtual layout with 4-level paging; `end` exclusive. */
+const XEN_REGIONS: readonly [name: string, start: string, end: string][] = [
+  ['low mappings (trampoline)', '0x0', '0x800000000000'],
+  ['read-only M2P', '0xffff800000000000', '0xffff804000000000'],
+  ['PCI MMCFG', '0xffff808000000000', '0xffff810000000000'],
+  ['linear page table', '0xffff810000000000', '0xffff818000000000'],
+  ['per-domain', '0xffff820000000000', '0xffff828000000000'],
+  ['M2P', '0xffff828000000000', '0xffff82c000000000'],
+  ['vmap and fixmap', '0xffff82c000000000', '0xffff82d000000000'],
+  ['Xen image', '0xffff82d040000000', '0xffff82d07f000000'],
+  ['stubs', '0xffff82d07f000000', '0xffff82d080000000'],
+  ['frame table', '0xffff82e000000000', '0xffff830000000000'],
+  ['directmap', '0xffff830000000000', '0xffffff8000000000'],
+];
+
+/** The first instruction of Xen's own code. */
+const EXPLAINED = '0xffff82d040200000';
+
+export async function tour(): Promise<void> {
+  const path = fileURLToPath(new URL('./xen-idle-6g.ptpages.gz', import.meta.url));
+  const image = await openImageFile(path, { '1g': true });
+  const cpu = openCpu(image, 0);
+  print(pc.bold('The page tables of a booted Xen 4.17 with 6 GiB'));
+  print(pc.dim('region                     from              to                   mapped  pages                     rights'));
+  for (const [name, start, end] of XEN_REGIONS) printRegion(cpu, name, toHalves(start), toHalves(end).subtract(1));
+  print('');
+  print(pc.bold('One translation'));
+  const { low, high } = toHalves(EXPLAINED);
+  for (const line of walkLines(explainWalk(cpu.translator, low, high, EXAMINE))) print(line);
+  print('');
+  print(pc.dim('More: pagewalk walk IMAGE ADDRESS, pagewalk maps IMAGE, pagewalk info IMAGE, pagewalk check FILE, pagewalk --help'));
+}
+
+function printRegion(cpu: Cpu, name: string, first: Long, last: Long): void {
+  const bySize = new Map<number, number>();
+  const rights = new Set<string>();
+  let mapped = 0;
+  for (const leaf of cpu.leaves(first, last)) {
+    bySize.set(leaf.pages, (bySize.get(leaf.pages) ?? 0) + 1);
+    rights.add(rightsText(leaf.rights & (USER | WRITABLE | NO_EXECUTE)));
+    mapped += leaf.pages;
+  }
+  if (mapped === 0) return;
+  const pages = [...bySize].sort(([a], [b]) => a - b).map(([size, count]) => `${count} x ${sizeText(size * PAGE_SIZE)}`);
+  const range = `${hex64(first.low, first.high)}  ${hex64(last.low, last.high)}`;
+  print(`${name.padEnd(25)}  ${range} ${sizeText(mapped * PAGE_SIZE).padStart(8)}  ${pages.join(', ').padEnd(24)}  ${[...rights].join(' ')}`);
+}
+
