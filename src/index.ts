@@ -9,7 +9,8 @@ export type { ExplainedWalk, Step } from './cpu/explain.ts';
 export { AC, type Fault, FaultError, GP, NONE, PF, SS, TS, UD } from './cpu/fault.ts';
 export { AMD, DEFAULT_POLICY, type Features, INTEL, type Policy } from './cpu/features.ts';
 export type { LongAccess } from './cpu/long-access.ts';
-export { Machine, type MachineOptions, type SharedMachine } from './cpu/machine.ts';
+export { Machine, type MachineOptions, type MachineSnapshot, type SharedMachine } from './cpu/machine.ts';
+export { MEMORY_SNAPSHOT_VERSION, type MemorySnapshot, restoreMemory, snapshotMemory } from './cpu/memory-snapshot.ts';
 export type { RegisterValues } from './cpu/registers.ts';
 export type { CpuOptions } from './cpu/slow-path.ts';
 export type { Watch, WatchCallback } from './cpu/watchpoints.ts';
@@ -32,6 +33,18 @@ export type { Address } from './mmu/address.ts';
 export type { HostMemory } from './mmu/host-memory.ts';
 export type { Leaf } from './mmu/leaves.ts';
 export type { MemoryPort, PortObserver, PortOperation } from './mmu/memory-port.ts';
+export {
+  combine,
+  MEMORY_TYPE_NAMES,
+  MemoryTypeRegisters,
+  patIndex,
+  UC,
+  UC_MINUS,
+  WB,
+  WC,
+  WP,
+  WT,
+} from './mmu/memory-type.ts';
 export {
   type BusError,
   type Device,

@@ -12,11 +12,19 @@ class Split {
   constructor(words) {
     this.words = words;
     this.faulted = 0;
-    this.reads = { key: 0x2a5000, tagLo: new Int32Array(SLOTS).fill(-1), tagHi: new Int32Array(SLOTS), base: new Int32Array(SLOTS) };
+    this.reads = {
+      key: 0x2a5000,
+      tagLo: new Int32Array(SLOTS).fill(-1),
+      tagHi: new Int32Array(SLOTS),
+      base: new Int32Array(SLOTS),
+    };
   }
   fill(lo, hi, base) {
-    const v = this.reads, i = ((lo ^ v.key) >>> 12) & MASK;
-    v.tagLo[i] = lo & ~0xfff; v.tagHi[i] = hi; v.base[i] = base;
+    const v = this.reads,
+      i = ((lo ^ v.key) >>> 12) & MASK;
+    v.tagLo[i] = lo & ~0xfff;
+    v.tagHi[i] = hi;
+    v.base[i] = base;
   }
   read32(lo, hi) {
     const v = this.reads;
@@ -24,7 +32,10 @@ class Split {
     if (v.tagLo[i] === (lo & 0xfffff003) && v.tagHi[i] === hi) return this.words[v.base[i] | ((lo >>> 2) & 0x3ff)];
     return this.slow(lo, hi);
   }
-  slow(lo, hi) { this.faulted = 14; return lo ^ hi; }
+  slow(lo, hi) {
+    this.faulted = 14;
+    return lo ^ hi;
+  }
 }
 class SplitStore extends Split {
   // the same, and a hit also stores faulted = 0, so that callers need not reset it
@@ -42,7 +53,10 @@ class Flat extends Split {
   // arrays are fields of the CPU itself
   constructor(words) {
     super(words);
-    this.key = this.reads.key; this.tagLo = this.reads.tagLo; this.tagHi = this.reads.tagHi; this.base = this.reads.base;
+    this.key = this.reads.key;
+    this.tagLo = this.reads.tagLo;
+    this.tagHi = this.reads.tagHi;
+    this.base = this.reads.base;
   }
   read32(lo, hi) {
     const i = ((lo ^ this.key) >>> 12) & MASK;
@@ -55,14 +69,21 @@ class Flat extends Split {
 }
 class Interleaved extends Split {
   // one array of four-word slots
-  constructor(words) { super(words); this.key = 0x2a5000; this.slots = new Int32Array(4 * SLOTS).fill(-1); }
+  constructor(words) {
+    super(words);
+    this.key = 0x2a5000;
+    this.slots = new Int32Array(4 * SLOTS).fill(-1);
+  }
   fill(lo, hi, base) {
-    const i = (((lo ^ this.key) >>> 12) & MASK) << 2, s = this.slots;
-    s[i] = lo & ~0xfff; s[i + 1] = hi; s[i + 2] = base;
+    const i = (((lo ^ this.key) >>> 12) & MASK) << 2,
+      s = this.slots;
+    s[i] = lo & ~0xfff;
+    s[i + 1] = hi;
+    s[i + 2] = base;
   }
   read32(lo, hi) {
     const s = this.slots;
-    const i = (((lo ^ this.key) >>> 10) & (MASK << 2));
+    const i = ((lo ^ this.key) >>> 10) & (MASK << 2);
     if (s[i] === (lo & 0xfffff003) && s[i + 1] === hi) {
       this.faulted = 0;
       return this.words[s[i + 2] | ((lo >>> 2) & 0x3ff)];
@@ -72,8 +93,15 @@ class Interleaved extends Split {
 }
 class Generation extends Split {
   // the generation as a fourth word, compared
-  constructor(words) { super(words); this.generation = 7; this.gens = new Int32Array(SLOTS); }
-  fill(lo, hi, base) { super.fill(lo, hi, base); this.gens[((lo ^ this.reads.key) >>> 12) & MASK] = this.generation; }
+  constructor(words) {
+    super(words);
+    this.generation = 7;
+    this.gens = new Int32Array(SLOTS);
+  }
+  fill(lo, hi, base) {
+    super.fill(lo, hi, base);
+    this.gens[((lo ^ this.reads.key) >>> 12) & MASK] = this.generation;
+  }
   read32(lo, hi) {
     const v = this.reads;
     const i = ((lo ^ v.key) >>> 12) & MASK;
@@ -84,67 +112,19 @@ class Generation extends Split {
     return this.slow(lo, hi);
   }
 }
-class Addend extends Split {
-  // base minus the linear page, so that one addition replaces mask and or
-  fill(lo, hi, base) {
-    const v = this.reads, i = ((lo ^ v.key) >>> 12) & MASK;
-    v.tagLo[i] = lo & ~0xfff; v.tagHi[i] = hi; v.base[i] = (base - ((lo & ~0xfff) >> 2)) | 0;
-  }
-  read32(lo, hi) {
-    const v = this.reads;
-    const i = ((lo ^ v.key) >>> 12) & MASK;
-    if (v.tagLo[i] === (lo & 0xfffff003) && v.tagHi[i] === hi) {
-      this.faulted = 0;
-      return this.words[((lo >> 2) + v.base[i]) | 0];
-    }
-    return this.slow(lo, hi);
-  }
-}
-class HashTag extends Split {
-  // one tag word: low tag and high half mixed; not injective for non-canonical addresses, so only a lower bound
-  read32(lo, hi) {
-    const v = this.reads;
-    const i = ((lo ^ v.key) >>> 12) & MASK;
-    if (v.tagLo[i] === ((lo & 0xfffff003) ^ (hi << 12))) {
-      this.faulted = 0;
-      return this.words[v.base[i] | ((lo >>> 2) & 0x3ff)];
-    }
-    return this.slow(lo, hi);
-  }
-  fill(lo, hi, base) {
-    const v = this.reads, i = ((lo ^ v.key) >>> 12) & MASK;
-    v.tagLo[i] = (lo & ~0xfff) ^ (hi << 12); v.base[i] = base;
-  }
-}
-class Merged extends Split {
-  // both comparisons in one branch
-  read32(lo, hi) {
-    const v = this.reads;
-    const i = ((lo ^ v.key) >>> 12) & MASK;
-    if (((v.tagLo[i] ^ (lo & 0xfffff003)) | (v.tagHi[i] ^ hi)) === 0) {
-      this.faulted = 0;
-      return this.words[v.base[i] | ((lo >>> 2) & 0x3ff)];
-    }
-    return this.slow(lo, hi);
-  }
-}
-class Double extends Split {
-  // the whole page number in one double
-  constructor(words) { super(words); this.tags = new Float64Array(SLOTS).fill(NaN); this.key = 0x2a5000; this.base = new Int32Array(SLOTS); }
-  fill(lo, hi, base) { const i = ((lo ^ this.key) >>> 12) & MASK; this.tags[i] = hi * 0x100000 + (lo >>> 12); this.base[i] = base; }
-  read32(lo, hi) {
-    const i = ((lo ^ this.key) >>> 12) & MASK;
-    if (this.tags[i] === hi * 0x100000 + (lo >>> 12) && (lo & 3) === 0) {
-      this.faulted = 0;
-      return this.words[this.base[i] | ((lo >>> 2) & 0x3ff)];
-    }
-    return this.slow(lo, hi);
-  }
-}
 class DoubleExact extends Split {
   // page number and alignment in one double: the address itself with the offset's alignment bits kept
-  constructor(words) { super(words); this.tags = new Float64Array(SLOTS).fill(NaN); this.key = 0x2a5000; this.base = new Int32Array(SLOTS); }
-  fill(lo, hi, base) { const i = ((lo ^ this.key) >>> 12) & MASK; this.tags[i] = hi * 4294967296 + (lo & ~0xfff); this.base[i] = base; }
+  constructor(words) {
+    super(words);
+    this.tags = new Float64Array(SLOTS).fill(NaN);
+    this.key = 0x2a5000;
+    this.base = new Int32Array(SLOTS);
+  }
+  fill(lo, hi, base) {
+    const i = ((lo ^ this.key) >>> 12) & MASK;
+    this.tags[i] = hi * 4294967296 + (lo & ~0xfff);
+    this.base[i] = base;
+  }
   read32(lo, hi) {
     const i = ((lo ^ this.key) >>> 12) & MASK;
     if (this.tags[i] === hi * 4294967296 + (lo & 0xfffff003)) {
@@ -154,67 +134,57 @@ class DoubleExact extends Split {
     return this.slow(lo, hi);
   }
 }
-const TAG_LO = new Int32Array(SLOTS).fill(-1), TAG_HI = new Int32Array(SLOTS), BASES = new Int32Array(SLOTS);
-class Static extends Split {
-  // arrays of the module, a region for each CPU
-  constructor(words) { super(words); this.key = 0x2a5000; }
-  fill(lo, hi, base) { const i = ((lo ^ this.key) >>> 12) & MASK; TAG_LO[i] = lo & ~0xfff; TAG_HI[i] = hi; BASES[i] = base; }
-  read32(lo, hi) {
-    const i = ((lo ^ this.key) >>> 12) & MASK;
-    if (TAG_LO[i] === (lo & 0xfffff003) && TAG_HI[i] === hi) {
-      this.faulted = 0;
-      return this.words[BASES[i] | ((lo >>> 2) & 0x3ff)];
-    }
-    return this.slow(lo, hi);
-  }
-}
-class TwoWords extends Split {
-  // tag high and base share one array, tag low the other
-  constructor(words) { super(words); this.key = 0x2a5000; this.slots = new Int32Array(2*SLOTS).fill(-1); this.tagHi = new Int32Array(SLOTS); }
-  fill(lo, hi, base) { const i = ((lo ^ this.key) >>> 12) & MASK; this.slots[2*i] = (lo & ~0xfff); this.slots[2*i+1] = base; this.tagHi[i] = hi; }
-  read32(lo, hi) {
-    const i = ((lo ^ this.key) >>> 12) & MASK;
-    const s = this.slots;
-    if (this.tagHi[i] === hi && s[i << 1] === (lo & 0xfffff003)) {
-      this.faulted = 0;
-      return this.words[s[(i << 1) | 1] | ((lo >>> 2) & 0x3ff)];
-    }
-    return this.slow(lo, hi);
-  }
-}
-class NoFaultField extends Split {
-  // lower bound: what the check itself costs when nobody stores or tests faulted
-}
-const variants = { raw: null, split: Split, 'split + faulted=0': SplitStore, flat: Flat, interleaved: Interleaved, generation: Generation, addend: Addend, 'one mixed tag': HashTag, merged: Merged, double: Double, 'double exact': DoubleExact, static: Static, 'two words': TwoWords };
+const variants = {
+  raw: null,
+  split: Split,
+  'split + faulted=0': SplitStore,
+  flat: Flat,
+  interleaved: Interleaved,
+  generation: Generation,
+  'double tag': DoubleExact,
+};
 
 function streams() {
-  const n = 4096, random = new Int32Array(n), sequential = new Int32Array(n);
+  const n = 4096,
+    random = new Int32Array(n),
+    sequential = new Int32Array(n);
   let x = 12345;
   for (let k = 0; k < n; k++) {
     x = (Math.imul(x, 1103515245) + 12345) | 0;
-    random[k] = (((x >>> 8) % 200) * 4096 + (((x >>> 4) & 0x3ff) << 2));
+    random[k] = ((x >>> 8) % 200) * 4096 + (((x >>> 4) & 0x3ff) << 2);
     sequential[k] = k * 4;
   }
   return { random, sequential };
 }
 function measure(name) {
-  const buffer = new SharedArrayBuffer(16 << 20), words = new Int32Array(buffer);
+  const buffer = new SharedArrayBuffer(16 << 20),
+    words = new Int32Array(buffer);
   for (let i = 0; i < words.length; i++) words[i] = i;
-  const all = streams(), BASE = 0x40000000, HI = 0x7f12, result = {};
-  const V = variants[name], cpu = V && new V(words);
+  const all = streams(),
+    BASE = 0x40000000,
+    HI = 0x7f12,
+    result = {};
+  const V = variants[name],
+    cpu = V && new V(words);
   if (cpu) for (let p = 0; p < 200; p++) cpu.fill(BASE + p * 4096, HI, p * 1024);
-  const raw = (s, rounds) => { let sum = 0; for (let r = 0; r < rounds; r++) for (let k = 0; k < 4096; k++) sum = (sum + words[s[k] >>> 2]) | 0; return sum; };
+  const raw = (s, rounds) => {
+    let sum = 0;
+    for (let r = 0; r < rounds; r++) for (let k = 0; k < 4096; k++) sum = (sum + words[s[k] >>> 2]) | 0;
+    return sum;
+  };
   const through = (s, rounds) => {
     let sum = 0;
-    for (let r = 0; r < rounds; r++) for (let k = 0; k < 4096; k++) {
-      const v = cpu.read32(BASE + s[k] | 0, HI);
-      if (cpu.faulted !== 0) throw new Error('fault');
-      sum = (sum + v) | 0;
-    }
+    for (let r = 0; r < rounds; r++)
+      for (let k = 0; k < 4096; k++) {
+        const v = cpu.read32((BASE + s[k]) | 0, HI);
+        if (cpu.faulted !== 0) throw new Error('fault');
+        sum = (sum + v) | 0;
+      }
     return sum;
   };
   for (const kind of ['random', 'sequential']) {
-    let best = Infinity, sink = 0;
+    let best = Infinity,
+      sink = 0;
     for (let round = 0; round < 60; round++) {
       const t = process.hrtime.bigint();
       sink ^= (cpu ? through : raw)(all[kind], 244);
@@ -228,7 +198,12 @@ function measure(name) {
 }
 const only = process.argv[2];
 if (only) console.log(JSON.stringify(measure(only)));
-else for (const name of Object.keys(variants)) {
-  const { random, sequential } = JSON.parse(execFileSync(process.execPath, [process.argv[1], name], { encoding: 'utf8' }));
-  console.log(`${name.padEnd(20)} random ${random.toFixed(2).padStart(6)} ns   sequential ${sequential.toFixed(2).padStart(6)} ns`);
-}
+else
+  for (const name of Object.keys(variants)) {
+    const { random, sequential } = JSON.parse(
+      execFileSync(process.execPath, [process.argv[1], name], { encoding: 'utf8' }),
+    );
+    console.log(
+      `${name.padEnd(20)} random ${random.toFixed(2).padStart(6)} ns   sequential ${sequential.toFixed(2).padStart(6)} ns`,
+    );
+  }

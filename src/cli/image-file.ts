@@ -53,7 +53,8 @@ export function parseAddress(text: string): string {
 /** A decimal number from `least` to `most`. */
 export function parseCount(text: string, what: string, least: number, most: number): number {
   const value = /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= least && value <= most)) throw new UsageError(`${what} is a number from ${least} to ${most}, not ${JSON.stringify(text)}`);
+  if (!(value >= least && value <= most))
+    throw new UsageError(`${what} is a number from ${least} to ${most}, not ${JSON.stringify(text)}`);
   return value;
 }
 

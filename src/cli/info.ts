@@ -14,7 +14,8 @@ const LEVELS = ['', 'PT', 'PD', 'PDPT', 'PML4', 'PML5'];
 export function printInfo(image: Image): void {
   print(`${pc.bold(image.name)}  ${image.kind}${image.frames === undefined ? '' : `, ${image.frames} frames`}`);
   if (image.description !== '') print(`  ${image.description}`);
-  for (const { start, end } of image.ram) print(`  RAM ${hex64Number(start)}-${hex64Number(end)}  ${sizeText(end - start)}`);
+  for (const { start, end } of image.ram)
+    print(`  RAM ${hex64Number(start)}-${hex64Number(end)}  ${sizeText(end - start)}`);
   for (const cpu of image.cpus) printCpu(image, cpu);
 }
 

@@ -102,7 +102,9 @@ function commands(finish: (status: number) => void): Command {
     .argument('<file...>', 'files, or directories of them')
     .option('--caches <KIND>', 'TLB and structure caches: default, everything (nothing is evicted), off', 'default')
     .option('--json', 'counts as JSON')
-    .action(async (paths: string[], options: { caches: string; json?: boolean }) => finish(await check(paths, options)));
+    .action(async (paths: string[], options: { caches: string; json?: boolean }) =>
+      finish(await check(paths, options)),
+    );
   return program;
 }
 
@@ -127,7 +129,9 @@ function failed(failure: unknown): number {
   if (failure instanceof CommanderError) {
     flush();
     if (failure.exitCode === 0) return 0;
-    process.stderr.write(`pagewalk: ${failure.message.replace(/^error: /, '').replaceAll('\n', ' ')}; see pagewalk --help\n`);
+    process.stderr.write(
+      `pagewalk: ${failure.message.replace(/^error: /, '').replaceAll('\n', ' ')}; see pagewalk --help\n`,
+    );
     return EXIT_USAGE;
   }
   const sentence = sentenceFor(failure);
@@ -137,4 +141,3 @@ function failed(failure: unknown): number {
 }
 
 process.exitCode = await main();
-

@@ -25,7 +25,8 @@ const SIZES: Readonly<Record<string, number>> = { '4K': 1, '2M': 512, '4M': 1024
 /** The lines of a listing. UsageError for options that make no sense. */
 export function mapsLines(cpu: Cpu, options: MapsOptions): Iterable<string> {
   const { format, from, to, rights, without, size } = options;
-  if (!FORMATS.includes(format)) throw new UsageError(`--format is one of ${FORMATS.join(', ')}, not ${JSON.stringify(format)}`);
+  if (!FORMATS.includes(format))
+    throw new UsageError(`--format is one of ${FORMATS.join(', ')}, not ${JSON.stringify(format)}`);
   if (format.startsWith('qemu')) {
     if ([from, to, rights, without, size].some((option) => option !== undefined))
       throw new UsageError(`--format ${format} lists everything, as QEMU does; filters go with text and json`);
@@ -36,8 +37,13 @@ export function mapsLines(cpu: Cpu, options: MapsOptions): Iterable<string> {
   const needed = letters(rights ?? '');
   const refused = letters(without ?? '');
   const keeps = ({ pages, rights: raw }: Leaf): boolean =>
-    (size === undefined || pages === SIZES[size]) && needed.every((test) => test(raw)) && !refused.some((test) => test(raw));
-  const all = cpu.leaves(from === undefined ? 0 : parseAddress(from), to === undefined ? '0xffffffffffffffff' : parseAddress(to));
+    (size === undefined || pages === SIZES[size]) &&
+    needed.every((test) => test(raw)) &&
+    !refused.some((test) => test(raw));
+  const all = cpu.leaves(
+    from === undefined ? 0 : parseAddress(from),
+    to === undefined ? '0xffffffffffffffff' : parseAddress(to),
+  );
   const runs = runsOf(filter(all, keeps), RIGHTS, 'same');
   const { linearBits } = cpu.registers.format.mode;
   return format === 'json' ? jsonLines(runs, cpu, linearBits) : textLines(runs, cpu, linearBits);
@@ -57,7 +63,15 @@ function* jsonLines(runs: Iterable<Run>, cpu: Cpu, linearBits: number): Generato
     const { start, end, physical } = places(run, linearBits);
     const [linear, last, at] = [start, end, physical].map((address) => `0x${address}`);
     const pageSize = cpu.registers.format.pageFrames(run.level) * PAGE_SIZE;
-    yield before + JSON.stringify({ linear, last, physical: at, sizeBytes: run.pages * PAGE_SIZE, rights: rightsText(run.rights), pageSize });
+    yield before +
+      JSON.stringify({
+        linear,
+        last,
+        physical: at,
+        sizeBytes: run.pages * PAGE_SIZE,
+        rights: rightsText(run.rights),
+        pageSize,
+      });
     before = ',';
   }
   yield before === '[' ? '[]' : ']';
@@ -70,7 +84,11 @@ function places({ page, pages, frame }: Run, linearBits: number): { start: strin
   const first = addressOf(page, linearBits);
   const last = addressOf(page + pages - 1, linearBits);
   const physical = frame * PAGE_SIZE;
-  return { start: hex64(first.lo, first.hi), end: hex64(last.lo | 0xfff, last.hi), physical: hex64(loOf(physical), hiOf(physical)) };
+  return {
+    start: hex64(first.lo, first.hi),
+    end: hex64(last.lo | 0xfff, last.hi),
+    physical: hex64(loOf(physical), hiOf(physical)),
+  };
 }
 
 function* filter(all: Iterable<Leaf>, keeps: (leaf: Leaf) => boolean): Generator<Leaf> {

@@ -39,14 +39,22 @@ export async function tour(): Promise<void> {
   const image = await openImageFile(path, { '1g': true });
   const cpu = openCpu(image, 0);
   print(pc.bold('The page tables of a booted Xen 4.17 with 6 GiB'));
-  print(pc.dim('region                     from              to                   mapped  pages                     rights'));
+  print(
+    pc.dim(
+      'region                     from              to                   mapped  pages                     rights',
+    ),
+  );
   for (const [name, start, end] of XEN_REGIONS) printRegion(cpu, name, toHalves(start), toHalves(end).subtract(1));
   print('');
   print(pc.bold('One translation'));
   const { low, high } = toHalves(EXPLAINED);
   for (const line of walkLines(explainWalk(cpu.translator, low, high, EXAMINE))) print(line);
   print('');
-  print(pc.dim('More: pagewalk walk IMAGE ADDRESS, pagewalk maps IMAGE, pagewalk info IMAGE, pagewalk check FILE, pagewalk --help'));
+  print(
+    pc.dim(
+      'More: pagewalk walk IMAGE ADDRESS, pagewalk maps IMAGE, pagewalk info IMAGE, pagewalk check FILE, pagewalk --help',
+    ),
+  );
 }
 
 function printRegion(cpu: Cpu, name: string, first: Long, last: Long): void {
@@ -59,8 +67,11 @@ function printRegion(cpu: Cpu, name: string, first: Long, last: Long): void {
     mapped += leaf.pages;
   }
   if (mapped === 0) return;
-  const pages = [...bySize].sort(([a], [b]) => a - b).map(([size, count]) => `${count} x ${sizeText(size * PAGE_SIZE)}`);
+  const pages = [...bySize]
+    .sort(([a], [b]) => a - b)
+    .map(([size, count]) => `${count} x ${sizeText(size * PAGE_SIZE)}`);
   const range = `${hex64(first.low, first.high)}  ${hex64(last.low, last.high)}`;
-  print(`${name.padEnd(25)}  ${range} ${sizeText(mapped * PAGE_SIZE).padStart(8)}  ${pages.join(', ').padEnd(24)}  ${[...rights].join(' ')}`);
+  print(
+    `${name.padEnd(25)}  ${range} ${sizeText(mapped * PAGE_SIZE).padStart(8)}  ${pages.join(', ').padEnd(24)}  ${[...rights].join(' ')}`,
+  );
 }
-

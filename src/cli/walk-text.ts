@@ -16,7 +16,8 @@ export function* walkLines(walk: ExplainedWalk): Generator<string> {
     yield pc.red(`  not mapped: ${walk.summary}${code}`);
     return;
   }
-  const size = walk.pageSize === 0 ? '' : `  ${sizeText(walk.pageSize)} page  ${walk.rights}  PAT index ${walk.patIndex}`;
+  const size =
+    walk.pageSize === 0 ? '' : `  ${sizeText(walk.pageSize)} page  ${walk.rights}  PAT index ${walk.patIndex}`;
   yield pc.green(`  -> ${hex(walk.physical)}`) + size;
 }
 

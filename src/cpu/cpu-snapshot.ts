@@ -38,10 +38,15 @@ export function snapshotCpu(translator: Translator): CpuSnapshot {
   };
 }
 
-/** RangeError for a version this package does not know. Caches smaller than the snapshot's keep what fits. */
+/** RangeError for a version this package does not know. */
+export function checkCpuSnapshot({ version }: CpuSnapshot): void {
+  if (version !== CPU_SNAPSHOT_VERSION)
+    throw new RangeError(`CPU snapshot of version ${version}; this package reads version ${CPU_SNAPSHOT_VERSION}`);
+}
+
+/** Caches smaller than the snapshot's keep what fits. */
 export function restoreCpu(translator: Translator, snapshot: CpuSnapshot): void {
-  if (snapshot.version !== CPU_SNAPSHOT_VERSION)
-    throw new RangeError(`CPU snapshot of version ${snapshot.version}; this package reads version ${CPU_SNAPSHOT_VERSION}`);
+  checkCpuSnapshot(snapshot);
   translator.enter(snapshot.registers);
   [translator.cr2Lo, translator.cr2Hi] = snapshot.cr2;
   translator.a20Masked = snapshot.a20Masked;

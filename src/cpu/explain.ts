@@ -76,8 +76,7 @@ export function explainWalk(translator: Translator, lo: number, hi: number, acce
 export const rightsText = (rights: number): string =>
   `${(rights & USER) !== 0 ? 'u' : '-'}r${(rights & WRITABLE) !== 0 ? 'w' : '-'}${(rights & NO_EXECUTE) !== 0 ? '-' : 'x'}`;
 
-const physicalOf = (frame: Frame, offset: number): Long =>
-  new Long(physicalLo(frame, offset), physicalHi(frame), true);
+const physicalOf = (frame: Frame, offset: number): Long => new Long(physicalLo(frame, offset), physicalHi(frame), true);
 
 function stepsOf({ walker, registers }: Translator, lo: number): Step[] {
   const { format } = registers;

@@ -20,7 +20,14 @@ export const PF: number = 14;
 /** Alignment check. */
 export const AC: number = 17;
 
-const NAMES: Readonly<Record<number, string>> = { [UD]: '#UD', [TS]: '#TS', [SS]: '#SS', [GP]: '#GP', [PF]: '#PF', [AC]: '#AC' };
+const NAMES: Readonly<Record<number, string>> = {
+  [UD]: '#UD',
+  [TS]: '#TS',
+  [SS]: '#SS',
+  [GP]: '#GP',
+  [PF]: '#PF',
+  [AC]: '#AC',
+};
 
 export class Fault {
   /** NONE, or the vector. */

@@ -4,15 +4,7 @@
  * Source: SDM 3A, "Operations that Invalidate TLBs and Paging-Structure Caches". INVLPG and INVPCID name an address or a
  * PCID of their own and stand in translator.ts.
  */
-import {
-  CR0_PG,
-  CR4_LA57,
-  CR4_PAE,
-  CR4_PCIDE,
-  CR4_PGE,
-  CR4_PSE,
-  CR4_SMEP,
-} from './control-bits.ts';
+import { CR0_PG, CR4_LA57, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PSE, CR4_SMEP } from './control-bits.ts';
 
 /** The operation is illegal: #GP(0), and nothing changed. */
 export const REFUSED = -1;

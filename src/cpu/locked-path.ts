@@ -84,10 +84,7 @@ export class LockedPath extends SlowPath {
     }
     const { physical, frame } = this;
     const offset = lo & OFFSET_MASK;
-    return this.#done(
-      size,
-      compareExchange(physical, frame, offset, size, expected, expectedHi, valueLo, valueHi),
-    );
+    return this.#done(size, compareExchange(physical, frame, offset, size, expected, expectedHi, valueLo, valueHi));
   }
 
   #done(size: number, old: number): number {

@@ -5,6 +5,8 @@
 import { HostMemory } from '../mmu/host-memory.ts';
 import { type MemoryOptions, PhysicalMemory, type SharedMemory } from '../mmu/physical-memory.ts';
 import { Cpu } from './cpu.ts';
+import { type CpuSnapshot, checkCpuSnapshot } from './cpu-snapshot.ts';
+import { type MemorySnapshot, restoreMemory, snapshotMemory } from './memory-snapshot.ts';
 import type { CpuOptions } from './slow-path.ts';
 
 export interface MachineOptions extends CpuOptions {
@@ -17,6 +19,11 @@ export interface MachineOptions extends CpuOptions {
 export interface SharedMachine extends CpuOptions {
   readonly memory: SharedMemory;
   readonly cpus: number;
+}
+
+export interface MachineSnapshot {
+  readonly memory: MemorySnapshot;
+  readonly cpus: readonly CpuSnapshot[];
 }
 
 export class Machine {
@@ -33,6 +40,21 @@ export class Machine {
     this.host = new HostMemory(this.memory);
     this.#options = cpuOptions;
     this.cpus = Array.from({ length: cpus }, () => new Cpu(this.memory, cpuOptions));
+  }
+
+  /** Memory and CPUs as plain data, with version numbers. Devices and watchpoints are the embedder's. */
+  snapshot(): MachineSnapshot {
+    return { memory: snapshotMemory(this.memory), cpus: this.cpus.map((cpu) => cpu.snapshot()) };
+  }
+
+  /** RangeError, and nothing changed, for a snapshot of another version, layout or number of CPUs. */
+  restore(snapshot: MachineSnapshot): void {
+    const { memory, cpus } = snapshot;
+    if (cpus.length !== this.cpus.length)
+      throw new RangeError(`the snapshot has ${cpus.length} CPUs, this machine ${this.cpus.length}`);
+    for (const cpu of cpus) checkCpuSnapshot(cpu);
+    restoreMemory(this.memory, memory);
+    this.cpus.forEach((cpu, index) => cpu.restore(cpus[index]!));
   }
 
   /** For a worker: `new Machine(message)` there opens the same memory. RangeError where the buffer is not shared. */

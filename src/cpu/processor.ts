@@ -4,20 +4,23 @@
  * Privilege is checked where instructions are decoded, before these are called; INVPCID alone checks CPL itself. What can
  * be refused returns 0, or the vector as accesses do.
  */
-import { READ } from '../mmu/access.ts';
+import { PAT_SHIFT, READ } from '../mmu/access.ts';
 import { isCanonical, OFFSET_MASK, physicalHi, physicalLo } from '../mmu/halves.ts';
-import { CR4_PCIDE } from './control-bits.ts';
+import { MemoryTypeRegisters } from '../mmu/memory-type.ts';
+import { CR0_CD, CR4_PCIDE } from './control-bits.ts';
 import type { Counters } from './counters.ts';
 import { GP, NONE, UD } from './fault.ts';
 import { DROP_ALL, DROP_NOTHING, REFUSED } from './invalidation.ts';
-import type { Registers } from './registers.ts';
 import { LockedPath } from './locked-path.ts';
+import type { Registers } from './registers.ts';
 
 export class Processor extends LockedPath {
   /** Low half of the physical address that `translate` or `probe` found. */
   physicalLo = 0;
   /** High half, 0 to 2^20 - 1. */
   physicalHi = 0;
+  /** IA32_PAT and the MTRRs. */
+  readonly memoryTypes: MemoryTypeRegisters = new MemoryTypeRegisters(this.translator.features.maxPhyAddr);
 
   /** Register values, to read. They are changed through the methods here. */
   get registers(): Readonly<Registers> {
@@ -138,6 +141,14 @@ export class Processor extends LockedPath {
     const vector = this.translateFor(access, lo, hi, 1);
     if (vector === NONE) this.#foundAt(lo);
     return vector;
+  }
+
+  /** Memory type (UC, WC, WT, WP, WB of mmu/memory-type.ts) of what `translate` found last, by `memoryTypes`. */
+  get memoryType(): number {
+    const { frame, rights, registers } = this.translator;
+    // Without paging there is no PAT index: the MTRRs alone decide, as with WB.
+    const index = registers.format.levels === 0 ? 0 : (rights >>> PAT_SHIFT) & 7;
+    return this.memoryTypes.effectiveType(index, frame, (registers.cr0 & CR0_CD) !== 0);
   }
 
   /** What a one-byte access would meet, by the tables alone: asks no cache, sets no A, D, CR2 or fault. */

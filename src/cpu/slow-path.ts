@@ -5,8 +5,9 @@
 import { FETCH, IMPLICIT, STACK, WRITE } from '../mmu/access.ts';
 import { type Frame, isCanonical, OFFSET_MASK, PAGE_SIZE, pageLo } from '../mmu/halves.ts';
 import { MemoryPort } from '../mmu/memory-port.ts';
+import { PAGE_DIRTY } from '../mmu/page-flags.ts';
 import { PhysicalAccess } from '../mmu/physical-access.ts';
-import { PAGE_DIRTY, type PhysicalMemory } from '../mmu/physical-memory.ts';
+import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 import type { CacheOptions } from './cache-options.ts';
 import { AC, type Fault, GP, NONE, SS } from './fault.ts';
 import { checkFeatures, DEFAULT_POLICY, type Features, INTEL, type Policy } from './features.ts';
@@ -61,7 +62,12 @@ export class SlowPath {
     const caches = options.caches ?? {};
     this.memory = memory;
     this.physical = new PhysicalAccess(memory);
-    this.translator = new Translator(features, { ...DEFAULT_POLICY, ...options.policy }, new MemoryPort(memory), caches);
+    this.translator = new Translator(
+      features,
+      { ...DEFAULT_POLICY, ...options.policy },
+      new MemoryPort(memory),
+      caches,
+    );
     this.fault = this.translator.fault;
     this.views = this.translator.views;
     this.#usesViews = caches.hitViews !== 'off' && caches.tlb !== 'off';
@@ -83,7 +89,7 @@ export class SlowPath {
 
   /** At instruction boundaries: takes note of what other threads changed about pages (dirty, code, ROM). */
   service(): void {
-    const epoch = this.memory.epoch();
+    const epoch = this.memory.pages.epoch;
     if (epoch === this.#epoch) return;
     this.#epoch = epoch;
     this.views.writes.dropAll();
@@ -107,7 +113,8 @@ export class SlowPath {
     this.faulted = this.locate(lo, hi, size, access);
     if (this.faulted !== NONE) return 0;
     const offset = this.#lo & OFFSET_MASK;
-    const value = offset + size <= PAGE_SIZE ? this.physical.load(this.frame, offset, size) : this.#loadSplit(offset, size);
+    const value =
+      offset + size <= PAGE_SIZE ? this.physical.load(this.frame, offset, size) : this.#loadSplit(offset, size);
     if (size === 8) this.valueHi = this.physical.hi;
     this.report(size, access);
     return value;
@@ -203,7 +210,7 @@ export class SlowPath {
     const page = memory.pageOf(translator.frame);
     if (page < 0) return;
     // Stores that need to say nothing: to RAM that is dirty already, and no code.
-    if ((access & WRITE) !== 0 && memory.flags[page] !== PAGE_DIRTY) return;
+    if ((access & WRITE) !== 0 && memory.pages.bytes[page] !== PAGE_DIRTY) return;
     if (!this.#watchpoints.isEmpty && this.#watchpoints.touches(lo, hi, 12)) return;
     views.of(access).fill(lo, hi, page * WORDS_PER_PAGE);
     if (translator.level > 1) this.#fillLargeView(lo, hi, access, page);
@@ -242,7 +249,8 @@ export class SlowPath {
 
   #range(access: number, lo: number, hi: number, bytes: Uint8Array, move: Mover): number {
     const { length } = bytes;
-    if (length < 1 || length > PAGE_SIZE) throw new RangeError(`a byte range has 1 to ${PAGE_SIZE} bytes, not ${length}`);
+    if (length < 1 || length > PAGE_SIZE)
+      throw new RangeError(`a byte range has 1 to ${PAGE_SIZE} bytes, not ${length}`);
     this.faulted = this.locate(lo, hi, length, access);
     if (this.faulted !== NONE) return this.faulted;
     this.#moveSplit(this.#lo & OFFSET_MASK, length, move);

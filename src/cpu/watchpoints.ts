@@ -51,4 +51,3 @@ function overlaps(watch: Watch, lo: number, hi: number, size: number): boolean {
   const distance = (watch.hi - hi) * 0x1_0000_0000 + ((watch.lo >>> 0) - (lo >>> 0));
   return distance < size && distance > -watch.length;
 }
-

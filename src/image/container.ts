@@ -13,7 +13,8 @@ const MAX_HEADER = 1 << 24;
 
 type Json = Record<string, unknown>;
 
-export const isContainer = (start: Uint8Array): boolean => new TextDecoder('latin1').decode(start.subarray(0, 8)) === MAGIC;
+export const isContainer = (start: Uint8Array): boolean =>
+  new TextDecoder('latin1').decode(start.subarray(0, 8)) === MAGIC;
 
 /** Parses an inflated container, whose bytes the image then reads from. ImageError where it is malformed. */
 export function parseContainer(bytes: Uint8Array): Image {
@@ -48,21 +49,25 @@ function parseHeader(bytes: Uint8Array): Json {
     throw new ImageError("the container's header is not JSON");
   }
   require(isObject(header), () => "the container's header is not a JSON object");
-  require(header['format'] === 'mmu-ptpages', () => `the container's format is ${shown(header['format'])}, not "mmu-ptpages"`);
-  require(header['version'] === 1, () => `the container has version ${shown(header['version'])}; this package reads version 1`);
+  require(header['format'] === 'mmu-ptpages', () =>
+    `the container's format is ${shown(header['format'])}, not "mmu-ptpages"`);
+  require(header['version'] === 1, () =>
+    `the container has version ${shown(header['version'])}; this package reads version 1`);
   return header;
 }
 
 /** Byte position of each frame's record. */
 function indexPages(view: DataView, start: number, pages: number): Map<number, number> {
   const rest = view.byteLength - start;
-  require(rest === pages * RECORD, () => `the header promises ${pages} pages, but ${rest} bytes follow it (${RECORD} a page)`);
+  require(rest === pages * RECORD, () =>
+    `the header promises ${pages} pages, but ${rest} bytes follow it (${RECORD} a page)`);
   const positions = new Map<number, number>();
   let previous = -1;
   for (let at = start; at < view.byteLength; at += RECORD) {
     const high = view.getUint32(at + 4, true);
     const address = high * 0x1_0000_0000 + view.getUint32(at, true);
-    require(high < 1 << 20 && address % PAGE_SIZE === 0, () => `page ${positions.size} has address 0x${address.toString(16)}`);
+    require(high < 1 << 20 && address % PAGE_SIZE === 0, () =>
+      `page ${positions.size} has address 0x${address.toString(16)}`);
     require(address > previous, () => `page 0x${address.toString(16)} is out of order`);
     positions.set(address / PAGE_SIZE, at + 8);
     previous = address;
@@ -101,7 +106,8 @@ function ramExtent(given: Json): RamExtent {
 function imageCpu(cpu: Json, position: number): ImageCpu {
   const index = cpu['index'] === undefined ? position : count(cpu, 'index');
   const paging = cpu['paging'];
-  require(typeof paging === 'string' && Object.hasOwn(PAGING_MODES, paging), () => `CPU ${index}: paging is ${shown(paging)}`);
+  require(typeof paging === 'string' && Object.hasOwn(PAGING_MODES, paging), () =>
+    `CPU ${index}: paging is ${shown(paging)}`);
   const rip = cpu['rip'] === undefined ? undefined : register(cpu, 'rip');
   const cpl = cpu['cpl'] === undefined ? 0 : count(cpu, 'cpl');
   require(cpl <= 3, () => `CPU ${index}: cpl is ${cpl}`);
@@ -119,7 +125,8 @@ function imageCpu(cpu: Json, position: number): ImageCpu {
 
 function register(from: Json, name: string): Long {
   const value = from[name];
-  require(typeof value === 'string' && /^0x[0-9a-f]{1,16}$/i.test(value), () => `${name} is ${shown(value)}, not a hex number`);
+  require(typeof value === 'string' && /^0x[0-9a-f]{1,16}$/i.test(value), () =>
+    `${name} is ${shown(value)}, not a hex number`);
   return Long.fromString(value.slice(2), true, 16);
 }
 
@@ -148,6 +155,7 @@ function list(from: Json, name: string): Json[] {
   return value as Json[];
 }
 
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const shown = (value: unknown): string => (value === undefined ? 'missing' : JSON.stringify(value).slice(0, 60));

@@ -100,7 +100,12 @@ function readSegments(source: RandomAccess, header: DataView, is64: boolean): Se
     const at = index * entrySize;
     const word = (field64: number, field32: number): number =>
       is64 ? numberAt(view, at + field64) : view.getUint32(at + field32, true);
-    const segment = { type: view.getUint32(at, true), offset: word(8, 4), physical: word(24, 12), fileSize: word(32, 16) };
+    const segment = {
+      type: view.getUint32(at, true),
+      offset: word(8, 4),
+      physical: word(24, 12),
+      fileSize: word(32, 16),
+    };
     if (segment.type === PT_LOAD || segment.type === PT_NOTE)
       require(segment.offset + segment.fileSize <= source.size, () => `ELF segment ${index} lies outside the file`);
     require(segment.physical + segment.fileSize <= 2 ** 52, () => `ELF segment ${index} lies past address 2^52`);

@@ -39,7 +39,8 @@ export async function openImage(source: RandomAccess | Uint8Array, options: Open
 /** A CPU in the state of one of the image's, over memory that reads frames when they are touched. */
 export function openCpu(image: Image, index: number): Cpu {
   const state = image.cpus.find((cpu) => cpu.index === index);
-  require(state !== undefined, () => `the image has no CPU ${index}; it has ${image.cpus.map((cpu) => cpu.index).join(', ')}`);
+  require(state !== undefined, () =>
+    `the image has no CPU ${index}; it has ${image.cpus.map((cpu) => cpu.index).join(', ')}`);
   const memory = new PhysicalMemory({ sparse: { load: (frame, target) => image.readFrame(frame, target) } });
   const cpu = new Cpu(memory, { features: image.features });
   cpu.enter(state.paging === 'pae' ? { ...state, pdptes: pdptesInMemory(cpu, state) } : state);

@@ -2,12 +2,13 @@
  * The page tables of an image as QEMU's monitor prints them: `info tlb` and `info mem`, with the habits of QEMU 7.2 (see
  * docs/formats.md), so that both can be compared line by line.
  */
+
+import { CR4_PSE } from '../cpu/control-bits.ts';
+import type { Cpu } from '../cpu/cpu.ts';
 import { NO_EXECUTE, USER, WRITABLE } from '../mmu/access.ts';
 import { A, D, G, PCD, PS, PWT, RW, US } from '../mmu/entry.ts';
 import { hex64, hiOf, loOf, PAGE_SIZE } from '../mmu/halves.ts';
 import { addressOf, type Leaf, leaves, rootsOf } from '../mmu/leaves.ts';
-import type { Cpu } from '../cpu/cpu.ts';
-import { CR4_PSE } from '../cpu/control-bits.ts';
 import { PagingFormat } from '../mmu/paging-mode.ts';
 
 /** QEMU takes frame numbers up to address bit 49. */
@@ -86,7 +87,8 @@ function* qemuRanges(cpu: Cpu): Generator<{ page: number; pages: number; rights:
 
 /** 64-bit modes print the frame; the others print the entry less its low bits, attributes above bit 51 included. */
 function shownPhysical(leaf: Leaf, mode: string): string {
-  if (mode === '4-level' || mode === '5-level') return hex64(loOf(leaf.frame * PAGE_SIZE), hiOf(leaf.frame * PAGE_SIZE));
+  if (mode === '4-level' || mode === '5-level')
+    return hex64(loOf(leaf.frame * PAGE_SIZE), hiOf(leaf.frame * PAGE_SIZE));
   const lowMask = leaf.level === 1 ? ~0xfff : mode === 'pae' ? ~0xf_ffff : ~0x1f_ffff;
   return hex64(leaf.lo & lowMask, leaf.hi);
 }

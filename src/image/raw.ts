@@ -3,7 +3,17 @@
  * sparse file of many GiB costs what the page tables in it cost. The registers come from whoever has the file.
  */
 import Long from 'long';
-import { CR0_PE, CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, CR4_PSE, EFER_LMA, EFER_LME, EFER_NXE } from '../cpu/control-bits.ts';
+import {
+  CR0_PE,
+  CR0_PG,
+  CR0_WP,
+  CR4_LA57,
+  CR4_PAE,
+  CR4_PSE,
+  EFER_LMA,
+  EFER_LME,
+  EFER_NXE,
+} from '../cpu/control-bits.ts';
 import { type Address, toHalves } from '../mmu/address.ts';
 import { PAGE_SIZE } from '../mmu/halves.ts';
 import type { PagingModeName } from '../mmu/paging-mode.ts';
@@ -31,10 +41,8 @@ export function openRaw(source: RandomAccess, registers: RawRegisters): Image {
   const { paging, maxPhyAddr = 52, page1gb = true } = registers;
   require(source.size >= PAGE_SIZE, () => `a raw dump of ${source.size} bytes holds no page table`);
   const cr3 = toHalves(registers.cr3);
-  require(
-    (cr3.high >>> 0) * 0x1_0000_0000 + (cr3.low >>> 0) < source.size,
-    () => `CR3 is 0x${cr3.toString(16)}, past the end of the dump (0x${source.size.toString(16)})`,
-  );
+  require((cr3.high >>> 0) * 0x1_0000_0000 + (cr3.low >>> 0) < source.size, () =>
+    `CR3 is 0x${cr3.toString(16)}, past the end of the dump (0x${source.size.toString(16)})`);
   const isLong = paging === '4-level' || paging === '5-level';
   const word = (value: number): Long => new Long(value, 0, true);
   return {

@@ -53,7 +53,10 @@ export class HostMemory {
   write64(address: number, value: Address): void {
     const { low, high } = toHalves(value);
     const { frame, offset } = place(address);
-    if (offset % 8 === 0) return this.#physical.store(frame, offset, 8, low, high);
+    if (offset % 8 === 0) {
+      this.#physical.store(frame, offset, 8, low, high);
+      return;
+    }
     this.#word.setInt32(0, low, true);
     this.#word.setInt32(4, high, true);
     this.write(address, new Uint8Array(this.#word.buffer));

@@ -52,7 +52,8 @@ export function* leaves(
   to: number = Number.POSITIVE_INFINITY,
 ): Generator<Leaf> {
   const empty = new Set<number>();
-  for (const { frame, page } of roots) yield* leavesBelow(port, format, empty, format.levels, frame, page, ALL_RIGHTS, from, to);
+  for (const { frame, page } of roots)
+    yield* leavesBelow(port, format, empty, format.levels, frame, page, ALL_RIGHTS, from, to);
 }
 
 /** Returns whether the table maps anything at all, in range or not. */

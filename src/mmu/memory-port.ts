@@ -7,7 +7,8 @@
  */
 import { entryHi, entryLo, flagsOf, frameOf } from './entry.ts';
 import { type Frame, PAGE_SIZE } from './halves.ts';
-import { PAGE_ROM, type PhysicalMemory } from './physical-memory.ts';
+import { PAGE_ROM } from './page-flags.ts';
+import type { PhysicalMemory } from './physical-memory.ts';
 
 export type PortOperation = 'load' | 'store' | 'publish' | 'compareExchange';
 
@@ -70,7 +71,7 @@ export class MemoryPort {
     if (this.observer !== null) this.observer.before('compareExchange', table, index, size);
     const { memory } = this;
     const page = memory.pageOf(table);
-    if (page < 0 || (memory.flags[page]! & PAGE_ROM) !== 0) return true;
+    if (page < 0 || memory.pages.has(page, PAGE_ROM)) return true;
     const stored = this.#exchange(page, index, size, expectedLo, expectedHi, lo, hi);
     if (stored && this.reportsAccessedDirty) memory.noteWrite(page, table, index * size, size);
     else if (stored) memory.noteDirty(page);
@@ -124,7 +125,7 @@ export class MemoryPort {
     const index = entry - table * 512;
     if (this.observer !== null) this.observer.before(operation, table, index, 8);
     const page = memory.pageOf(table);
-    if (page < 0 || (memory.flags[page]! & PAGE_ROM) !== 0) return;
+    if (page < 0 || memory.pages.has(page, PAGE_ROM)) return;
     scratch[0] = entryLo(frame, flags);
     scratch[1] = entryHi(frame, flags);
     const at = page * (PAGE_SIZE / 8) + index;

@@ -23,7 +23,13 @@ export interface PagingMode {
   readonly rootBits: number;
 }
 
-const mode = (name: PagingModeName, levels: number, indexBits: number, linearBits: number, rootBits = 0): PagingMode => ({
+const mode = (
+  name: PagingModeName,
+  levels: number,
+  indexBits: number,
+  linearBits: number,
+  rootBits = 0,
+): PagingMode => ({
   name,
   levels,
   indexBits,

@@ -3,7 +3,8 @@
  * host's own reads and writes (DMA, loaders, debuggers) do too.
  */
 import { type Frame, PAGE_SIZE } from './halves.ts';
-import { PAGE_ROM, type PhysicalMemory } from './physical-memory.ts';
+import { PAGE_ROM } from './page-flags.ts';
+import type { PhysicalMemory } from './physical-memory.ts';
 
 // One BigInt64 element copied into two int32 halves compiles to a single 64-bit move, so a quadword never tears between
 // threads; two int32 accesses do (11 % of racing reads). Load 1.5 ns, store 6 ns; Atomics 15 to 40 ns.
@@ -40,7 +41,7 @@ export class PhysicalAccess {
       if (size === 8) this.#storeBus(frame, offset + 4, 4, hi);
       return;
     }
-    if ((memory.flags[page]! & PAGE_ROM) !== 0) return;
+    if (memory.pages.has(page, PAGE_ROM)) return;
     this.#storeRam(page * PAGE_SIZE + offset, size, lo, hi);
     memory.noteWrite(page, frame, offset, size);
   }
@@ -62,7 +63,7 @@ export class PhysicalAccess {
     const page = memory.pageOf(frame);
     if (page < 0) {
       for (let k = 0; k < count; k++) this.#storeBus(frame, offset + k, 1, source[at + k]!);
-    } else if ((memory.flags[page]! & PAGE_ROM) === 0) {
+    } else if (!memory.pages.has(page, PAGE_ROM)) {
       memory.bytes.set(source.subarray(at, at + count), page * PAGE_SIZE + offset);
       memory.noteWrite(page, frame, offset, count);
     }

@@ -3,8 +3,8 @@
  * Across quadwords (a split lock), and on devices, they are a load and a store; ROM and holes drop the store.
  */
 import { type Frame, PAGE_SIZE } from './halves.ts';
+import { PAGE_ROM } from './page-flags.ts';
 import type { PhysicalAccess } from './physical-access.ts';
-import { PAGE_ROM } from './physical-memory.ts';
 
 const scratchQuad = new BigInt64Array(1);
 const scratch = new Int32Array(scratchQuad.buffer);
@@ -13,7 +13,7 @@ const scratchBytes = new Uint8Array(scratchQuad.buffer);
 /** Byte position in the buffer of a place in writable RAM, or -1. */
 function ramAt({ memory }: PhysicalAccess, frame: Frame, offset: number): number {
   const page = memory.pageOf(frame);
-  return page < 0 || (memory.flags[page]! & PAGE_ROM) !== 0 ? -1 : page * PAGE_SIZE + offset;
+  return page < 0 || memory.pages.has(page, PAGE_ROM) ? -1 : page * PAGE_SIZE + offset;
 }
 
 /** Stores (lo, hi) where the bytes are (expectedLo, expectedHi), in the form `load` returns. Returns the old value, its high half in `physical.hi`. */

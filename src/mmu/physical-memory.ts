@@ -7,14 +7,16 @@
  */
 import { bugOn } from '../bug.ts';
 import { type Frame, hexNumber, PAGE_SIZE } from './halves.ts';
-import { bytesNeeded, checkRange, type FrameRange, layOut, type RamRange, type RamSegment, segmentsOf } from './ram-layout.ts';
-
-/** A page was written since its flag was cleared. */
-export const PAGE_DIRTY: number = 1;
-/** The embedder keeps translated code of this page: writes to it are reported. */
-export const PAGE_CODE: number = 2;
-/** Guest writes to this page are dropped. */
-export const PAGE_ROM: number = 4;
+import { flagBytesNeeded, PAGE_CODE, PAGE_DIRTY, PAGE_ROM, PageFlags } from './page-flags.ts';
+import {
+  bytesNeeded,
+  checkRange,
+  type FrameRange,
+  layOut,
+  type RamRange,
+  type RamSegment,
+  segmentsOf,
+} from './ram-layout.ts';
 
 /** A memory-mapped device. Offsets are bytes from the start of its range; sizes 1, 2 or 4; wider accesses come in pieces. */
 export interface Device {
@@ -69,16 +71,14 @@ interface DeviceRange extends FrameRange {
 
 bugOn(new Uint8Array(new Int32Array([1]).buffer)[0] !== 1, () => 'this host is big-endian');
 
-const FLAGS_HEADER = 8; // bytes before the flags: word 0 is the epoch
-
 export class PhysicalMemory {
   // The same bytes at each width. Replaced by attach(); whoever keeps one subscribes.
   bytes: Uint8Array = new Uint8Array(0);
   halfwords: Uint16Array = new Uint16Array(0);
   words: Int32Array = new Int32Array(0);
   quads: BigInt64Array = new BigInt64Array(0);
-  /** PAGE_* of each backing page. */
-  readonly flags: Uint8Array;
+  /** What is known of each backing page. */
+  readonly pages: PageFlags;
   readonly busError: BusError;
   /** Called after a write to a page flagged PAGE_CODE, by the guest or the host. */
   onCodeWrite: ((frame: Frame, offset: number, size: number) => void) | undefined = undefined;
@@ -90,7 +90,6 @@ export class PhysicalMemory {
   #segments: RamSegment[] = [];
   #devices: DeviceRange[] = [];
   readonly #ranges: Required<RamRange>[];
-  readonly #epoch: Int32Array;
   readonly #listeners: MemoryListener[] = [];
   /** Backing page of each frame touched, -1 where `load` has none. */
   readonly #sparsePages: Map<Frame, number> | undefined;
@@ -105,10 +104,9 @@ export class PhysicalMemory {
     this.#ranges = layOut(options.sparse ? [] : (options.ranges ?? [{ start: 0, size: options.size ?? 0 }]));
     const needed = options.sparse ? 64 * PAGE_SIZE : bytesNeeded(this.#ranges);
     const buffer = options.buffer ?? allocate(needed, options.shared === true);
-    const pages = options.sparse ? this.#sparse.maxPages : Math.ceil(needed / PAGE_SIZE);
-    const flags = options.flags ?? allocate(FLAGS_HEADER + pages, buffer instanceof SharedArrayBuffer);
-    this.#epoch = new Int32Array(flags, 0, 1);
-    this.flags = new Uint8Array(flags, FLAGS_HEADER);
+    const count = options.sparse ? this.#sparse.maxPages : Math.ceil(needed / PAGE_SIZE);
+    const flagBytes = options.flags ?? allocate(flagBytesNeeded(count), buffer instanceof SharedArrayBuffer);
+    this.pages = new PageFlags(flagBytes);
     this.busError = options.busError ?? (() => -1);
     this.attach(buffer);
   }
@@ -125,7 +123,7 @@ export class PhysicalMemory {
   /** RangeError where the buffer is not a SharedArrayBuffer. */
   share(): SharedMemory {
     if (!this.isShared) throw new RangeError('only memory over a SharedArrayBuffer can be shared with a worker');
-    return { buffer: this.bytes.buffer, flags: this.flags.buffer, ranges: this.#ranges };
+    return { buffer: this.bytes.buffer, flags: this.pages.buffer, ranges: this.#ranges };
   }
 
   /** Moves to another buffer that holds the same bytes, as after a WebAssembly `memory.grow`. RangeError where it does not fit. */
@@ -175,21 +173,21 @@ export class PhysicalMemory {
 
   /** Makes RAM read-only: guest writes are dropped. RangeError where a page of it is no RAM. */
   protectRom(start: number, size: number): void {
-    this.#forEachPage(start, size, (page) => this.#setFlag(page, PAGE_ROM));
+    this.#forEachPage(start, size, (page) => this.pages.set(page, PAGE_ROM));
   }
 
   /** Makes ROM writable again, as when a chipset shadows it. */
   unprotectRom(start: number, size: number): void {
-    this.#forEachPage(start, size, (page) => this.#clearFlag(page, PAGE_ROM));
+    this.#forEachPage(start, size, (page) => this.pages.clear(page, PAGE_ROM));
   }
 
   /** From now on `onCodeWrite` reports writes to this frame, through whichever address. */
   markCode(frame: Frame): void {
-    this.#forEachPage(frame * PAGE_SIZE, PAGE_SIZE, (page) => this.#setFlag(page, PAGE_CODE));
+    this.#forEachPage(frame * PAGE_SIZE, PAGE_SIZE, (page) => this.pages.set(page, PAGE_CODE));
   }
 
   unmarkCode(frame: Frame): void {
-    this.#forEachPage(frame * PAGE_SIZE, PAGE_SIZE, (page) => this.#clearFlag(page, PAGE_CODE));
+    this.#forEachPage(frame * PAGE_SIZE, PAGE_SIZE, (page) => this.pages.clear(page, PAGE_CODE));
   }
 
   isCode(frame: Frame): boolean {
@@ -204,13 +202,13 @@ export class PhysicalMemory {
   /** Calls back with each dirty frame; an alias of one is dirty too. */
   forEachDirty(visit: (frame: Frame) => void): void {
     this.forEachPage((page, frame) => {
-      if ((this.flags[page]! & PAGE_DIRTY) !== 0) visit(frame);
+      if (this.pages.has(page, PAGE_DIRTY)) visit(frame);
     });
   }
 
   /** Marks all pages clean. CPUs of other threads notice at their next `service()`. */
   clearDirty(): void {
-    for (let page = 0; page < this.flags.length; page++) this.flags[page]! &= ~PAGE_DIRTY;
+    this.pages.clearEverywhere(PAGE_DIRTY);
     this.#flagsTightened();
   }
 
@@ -226,35 +224,26 @@ export class PhysicalMemory {
   /** Called with each store that reaches a backing page: marks it dirty and reports code. */
   noteWrite(page: number, frame: Frame, offset: number, size: number): void {
     this.noteDirty(page);
-    if ((this.flags[page]! & PAGE_CODE) !== 0) this.onCodeWrite?.(frame, offset, size);
+    if (this.pages.has(page, PAGE_CODE)) this.onCodeWrite?.(frame, offset, size);
   }
 
   /** The same for stores that never count as code writes. */
   noteDirty(page: number): void {
-    if ((this.flags[page]! & PAGE_DIRTY) === 0) this.#setFlag(page, PAGE_DIRTY);
+    if (!this.pages.has(page, PAGE_DIRTY)) this.pages.set(page, PAGE_DIRTY);
+  }
+
+  /** After the host changed page flags without the methods here: nobody's stores may go past them. */
+  changedByHost(): void {
+    this.#flagsTightened();
   }
 
   subscribe(listener: MemoryListener): void {
     this.#listeners.push(listener);
   }
 
-  /** How often flags were tightened, counted over all threads. */
-  epoch(): number {
-    return Atomics.load(this.#epoch, 0);
-  }
-
   #hasFlag(frame: Frame, flag: number): boolean {
     const page = this.pageOf(frame);
-    return page >= 0 && (this.flags[page]! & flag) !== 0;
-  }
-
-  // Flags of a page that another thread writes to change one bit at a time.
-  #setFlag(page: number, flag: number): void {
-    Atomics.or(this.flags, page, flag);
-  }
-
-  #clearFlag(page: number, flag: number): void {
-    Atomics.and(this.flags, page, ~flag);
+    return page >= 0 && this.pages.has(page, flag);
   }
 
   #forEachPage(start: number, size: number, change: (page: number) => void): void {
@@ -268,7 +257,7 @@ export class PhysicalMemory {
   }
 
   #flagsTightened(): void {
-    Atomics.add(this.#epoch, 0, 1);
+    this.pages.nextEpoch();
     for (const listener of this.#listeners) listener.flagsTightened();
   }
 

@@ -69,9 +69,7 @@ export class StructureCaches {
   }
 
   /** Each live entry: level of the entry cached, address, PCID, table it points to, combined rights. */
-  forEach(
-    visit: (level: number, lo: number, hi: number, pcid: number, table: Frame, rights: number) => void,
-  ): void {
+  forEach(visit: (level: number, lo: number, hi: number, pcid: number, table: Frame, rights: number) => void): void {
     this.#caches.forEach((cache, at) => {
       cache.forEach((lo, hi, pcid, table, rights) => visit(at + 2, lo, hi, pcid, table, rights));
     });

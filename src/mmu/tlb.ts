@@ -88,9 +88,7 @@ export class Tlb {
   }
 
   /** Each live entry: address, context, level, first frame, rights. */
-  forEach(
-    visit: (lo: number, hi: number, context: number, level: number, frame: Frame, rights: number) => void,
-  ): void {
+  forEach(visit: (lo: number, hi: number, context: number, level: number, frame: Frame, rights: number) => void): void {
     this.#caches.forEach((cache, at) => {
       cache.forEach((lo, hi, context, frame, rights) => visit(lo, hi, context, at + 1, frame, rights));
     });

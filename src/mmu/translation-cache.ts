@@ -86,7 +86,8 @@ export class TranslationCache {
     for (const [what, value] of Object.entries({ entries, ways: shape.ways }))
       if (!Number.isInteger(value) || (value & (value - 1)) !== 0)
         throw new RangeError(`${what} of a cache: ${value} is not a power of two`);
-    if (entries > 0 && entries < shape.ways) throw new RangeError(`a cache of ${entries} entries has no ${shape.ways} ways`);
+    if (entries > 0 && entries < shape.ways)
+      throw new RangeError(`a cache of ${entries} entries has no ${shape.ways} ways`);
     this.#allocate(entries);
     this.reshape(shift);
   }

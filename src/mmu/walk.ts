@@ -3,17 +3,7 @@
  *
  * Source: SDM 3A, "4-Level Paging and 5-Level Paging", "Accessed and Dirty Flags", "Page-Fault Exceptions".
  */
-import {
-  ALL_RIGHTS,
-  narrow,
-  patBit,
-  PF_P,
-  PF_RSVD,
-  READ,
-  type Regime,
-  withLeaf,
-  WRITE,
-} from './access.ts';
+import { ALL_RIGHTS, narrow, PF_P, PF_RSVD, patBit, READ, type Regime, WRITE, withLeaf } from './access.ts';
 import { A, D, isPresent } from './entry.ts';
 import type { Frame } from './halves.ts';
 import type { MemoryPort } from './memory-port.ts';

@@ -48,7 +48,8 @@ export interface AccessCounts {
 
 const low = (value: bigint): number => Number(BigInt.asIntN(32, value));
 const high = (value: bigint): number => Number(BigInt.asIntN(32, value >> 32n));
-const joined = (lo: number, hi: number): bigint => BigInt.asUintN(32, BigInt(lo)) | (BigInt.asUintN(32, BigInt(hi)) << 32n);
+const joined = (lo: number, hi: number): bigint =>
+  BigInt.asUintN(32, BigInt(lo)) | (BigInt.asUintN(32, BigInt(hi)) << 32n);
 const big = (value: unknown): bigint => BigInt(value as string | number);
 const hex = (value: bigint): string => `0x${value.toString(16)}`;
 
@@ -65,7 +66,8 @@ export function checkAccessVectors(lines: readonly string[], caches: CacheOption
       machine = new AccessMachine(variant, caches);
       return;
     }
-    if (machine === undefined || variant === undefined) throw new UsageError(`line ${at + 1}: a case before any variant`);
+    if (machine === undefined || variant === undefined)
+      throw new UsageError(`line ${at + 1}: a case before any variant`);
     const vector = record as unknown as Case;
     const mismatch = replay(vector, machine, counts);
     const name = `${variant.variant} ${vector.cls}`;
@@ -164,7 +166,12 @@ function compareEntries(entries: readonly [string, string, string?][], machine: 
   return undefined;
 }
 
-const KINDS: Readonly<Record<AccessOp['kind'], number>> = { read: READ, write: WRITE, fetch: FETCH, implicit: READ | IMPLICIT };
+const KINDS: Readonly<Record<AccessOp['kind'], number>> = {
+  read: READ,
+  write: WRITE,
+  fetch: FETCH,
+  implicit: READ | IMPLICIT,
+};
 
 function access(op: AccessOp, machine: AccessMachine): string | undefined {
   const { cpu } = machine;
@@ -201,7 +208,12 @@ function perform({ kind, size, w }: AccessOp, cpu: Cpu, lo: number, hi: number):
 }
 
 /** Where the bytes lay, asked anew: the access has set A and D already. Stores to data are undone. */
-function placesDiffer({ kind, pa, pa2, size }: AccessOp, machine: AccessMachine, lo: number, hi: number): string | undefined {
+function placesDiffer(
+  { kind, pa, pa2, size }: AccessOp,
+  machine: AccessMachine,
+  lo: number,
+  hi: number,
+): string | undefined {
   const { cpu } = machine;
   const inFirst = pa2 === undefined ? size : 4096 - (lo & 0xfff);
   cpu.translate(lo, hi, KINDS[kind]);

@@ -63,7 +63,8 @@ async function checkFile(path: string, caches: CacheOptions, report: CheckReport
     }
     return checkLines(bytes, caches, report);
   } catch (failure) {
-    if (failure instanceof ImageError || failure instanceof UsageError) throw new UsageError(`${path}: ${failure.message}`);
+    if (failure instanceof ImageError || failure instanceof UsageError)
+      throw new UsageError(`${path}: ${failure.message}`);
     throw failure;
   }
 }

@@ -29,7 +29,8 @@ export function checkListings(path: string, image: Image, report: CheckReport): 
       const expected = readLines(`${prefix}.${kind}.txt.gz`);
       if (expected !== undefined) compareLines(`cpu${index} ${kind}`, expected, lines(cpu), report);
     }
-    for (const line of readLines(`${prefix}.gva2gpa.txt.gz`) ?? []) checkTranslation(`cpu${index} gva2gpa`, line, cpu, report);
+    for (const line of readLines(`${prefix}.gva2gpa.txt.gz`) ?? [])
+      checkTranslation(`cpu${index} gva2gpa`, line, cpu, report);
   }
   endProgress();
 }
@@ -38,7 +39,10 @@ function compareLines(name: string, expected: readonly string[], actual: Iterabl
   let at = 0;
   for (const line of actual) {
     const wanted = expected[at];
-    report.count(name, line === wanted ? undefined : () => `line ${at + 1}: expected ${wanted ?? 'nothing'}, got ${line}`);
+    report.count(
+      name,
+      line === wanted ? undefined : () => `line ${at + 1}: expected ${wanted ?? 'nothing'}, got ${line}`,
+    );
     at += 1;
     progress(() => `${name} ${at} of ${expected.length}`);
   }

@@ -1,0 +1,24 @@
+// Every check that is not a test, one line each. All run, even after one failed.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+const CHECKS = [
+  ['types', 'node_modules/.bin/tsc', ['--noEmit', '-p', 'tsconfig.json']],
+  ['lint and format', 'node_modules/.bin/biome', ['check', '--error-on-warnings', '.']],
+  ['import order', process.execPath, ['scripts/check-imports.mjs']],
+  ['house rules', process.execPath, ['scripts/check-source.mjs']],
+  ['package', 'node_modules/.bin/publint', ['--strict']],
+  ['package types', 'node_modules/.bin/attw', ['--pack', '.', '--profile', 'esm-only']],
+];
+
+if (!existsSync('dist/index.js')) spawnSync(process.execPath, ['scripts/build.mjs'], { stdio: 'inherit' });
+
+let failed = 0;
+for (const [name, command, args] of CHECKS) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
+  const passed = status === 0;
+  if (!passed) failed += 1;
+  console.log(`check ${name}: ${passed ? 'passed' : 'failed'}`);
+  if (!passed) console.log(error?.message ?? `${stdout}${stderr}`.trimEnd());
+}
+process.exitCode = failed === 0 ? 0 : 1;

@@ -1,0 +1,49 @@
+/** Memory as plain data, and back: the frames that are not all zero, and which are ROM. Structured-cloneable. */
+import { PAGE_SIZE } from '../mmu/halves.ts';
+import { PAGE_DIRTY, PAGE_ROM } from '../mmu/page-flags.ts';
+import type { PhysicalMemory } from '../mmu/physical-memory.ts';
+
+/** Changes whenever the meaning of a field does. */
+export const MEMORY_SNAPSHOT_VERSION = 1;
+
+export interface MemorySnapshot {
+  readonly version: number;
+  /** RAM as laid out; empty for sparse memory. */
+  readonly ranges: readonly { readonly start: number; readonly size: number }[];
+  /** Frames with a byte that is not zero. */
+  readonly frames: readonly { readonly frame: number; readonly bytes: Uint8Array }[];
+  readonly rom: readonly number[];
+}
+
+export function snapshotMemory(memory: PhysicalMemory): MemorySnapshot {
+  const frames: { frame: number; bytes: Uint8Array }[] = [];
+  const rom: number[] = [];
+  memory.forEachPage((page, frame) => {
+    const bytes = memory.bytes.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
+    if (bytes.some((byte) => byte !== 0)) frames.push({ frame, bytes: new Uint8Array(bytes) });
+    if (memory.pages.has(page, PAGE_ROM)) rom.push(frame);
+  });
+  const ranges = memory.ranges.map(({ start, size }) => ({ start, size }));
+  return { version: MEMORY_SNAPSHOT_VERSION, ranges, frames, rom };
+}
+
+/** Restores contents and ROM; every page counts as written. RangeError for another version or another layout, before anything is changed. */
+export function restoreMemory(memory: PhysicalMemory, snapshot: MemorySnapshot): void {
+  if (snapshot.version !== MEMORY_SNAPSHOT_VERSION)
+    throw new RangeError(
+      `memory snapshot of version ${snapshot.version}; this package reads version ${MEMORY_SNAPSHOT_VERSION}`,
+    );
+  const pages = snapshot.frames.map(({ frame, bytes }) => ({ page: memory.pageOf(frame), frame, bytes }));
+  for (const { page, frame, bytes } of pages)
+    if (page < 0 || bytes.length !== PAGE_SIZE)
+      throw new RangeError(`the memory has no RAM for frame ${frame} of the snapshot`);
+  const rom = new Set(snapshot.rom);
+  memory.forEachPage((page, frame) => {
+    memory.bytes.fill(0, page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
+    memory.pages.set(page, PAGE_DIRTY);
+    if (rom.has(frame)) memory.pages.set(page, PAGE_ROM);
+    else memory.pages.clear(page, PAGE_ROM);
+  });
+  for (const { page, bytes } of pages) memory.bytes.set(bytes, page * PAGE_SIZE);
+  memory.changedByHost();
+}

@@ -1,0 +1,19 @@
+import { defineConfig, type ViteUserConfig } from 'vitest/config';
+
+// Where to write the counts that .ci/run adds up.
+const json = process.env['PAGEWALK_TEST_JSON'];
+const long = process.env['PAGEWALK_LONG'] === '1';
+
+const config: ViteUserConfig = defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: long ? [] : ['test/long/**'],
+    // Two busy cores: time is never what a test is about.
+    testTimeout: long ? 3_600_000 : 120_000,
+    hookTimeout: 120_000,
+    pool: 'forks',
+    reporters: json === undefined ? ['default'] : ['default', ['json', { outputFile: json }]],
+  },
+});
+
+export default config;
