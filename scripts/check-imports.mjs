@@ -5,7 +5,8 @@ import { dirname, join, normalize } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const HEADING = '## Files, in import order';
-const IMPORT = /^\s*(?:import|export)\b(?:[^'"]*?\bfrom)?\s*['"]([^'"]+)['"]/gm;
+// Statements, and import('…') as expression or type.
+const IMPORT = /(?:^\s*(?:import|export)\b(?:[^'"]*?\bfrom)?\s*|\bimport\(\s*)['"]([^'"]+)['"]/gm;
 
 /** The list in the document: one path a line, then what the file holds. */
 export function readOrder(root) {

@@ -12,7 +12,7 @@ const RULES = [
     // 40 to 60 times slower than halves. A BigInt64Array element moved whole is no arithmetic and allowed.
     name: 'BigInt on a path that runs per access',
     applies: (file) => /^src\/(mmu|cpu)\//.test(file) && !BIGINT_ALLOWED.includes(file),
-    pattern: /\b\d+n\b|\bBigInt\(|BigInt\.as/,
+    pattern: /\b(0[xob][\da-f_]+|\d[\d_]*)n\b|\bBigInt\(|BigInt\.as/i,
   },
   { name: 'console outside the command', applies: (file) => !file.startsWith('src/cli/'), pattern: /\bconsole\./ },
   { name: 'default export', applies: () => true, pattern: /^export default/ },
