@@ -1,5 +1,5 @@
 // Builds dist/: the bundles, declarations from tsc, and the image that the command shows without arguments.
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { bundle, manifest } from './bundle.mjs';
 import { bundledPackages, thirdPartyText } from './third-party.mjs';
@@ -11,7 +11,10 @@ async function main() {
   const { metafile } = await bundle(fresh);
   if (readFileSync('THIRD-PARTY.md', 'utf8') !== thirdPartyText(bundledPackages(metafile)))
     throw new Error('THIRD-PARTY.md does not list what is bundled; run node scripts/third-party.mjs');
-  execFileSync('node_modules/.bin/tsc', ['-p', 'tsconfig.build.json', '--outDir', fresh], { stdio: 'inherit' });
+  const { status } = spawnSync('node_modules/.bin/tsc', ['-p', 'tsconfig.build.json', '--outDir', fresh], {
+    stdio: 'inherit',
+  });
+  if (status !== 0) throw new Error('tsc could not make the declarations');
   copyFileSync('test/corpus/images/xen-idle-6g.ptpages.gz', `${fresh}/cli/xen-idle-6g.ptpages.gz`);
   for (const path of Object.values(manifest.bin)) chmodSync(path.replace('./dist', fresh), 0o755);
   rmSync('dist', { recursive: true, force: true });
@@ -21,8 +24,8 @@ async function main() {
 try {
   await main();
 } catch (failure) {
-  // The first line: esbuild and tsc have told the details by now.
-  process.stderr.write(`build: ${failure.message.split('\n')[0]}\n`);
+  // The first line is enough: esbuild and tsc have told the details by now.
+  process.stderr.write(`build: ${failure.message.split('\n')[0].replace(/:$/, '')}\n`);
   process.exitCode = 1;
 } finally {
   rmSync(fresh, { recursive: true, force: true });

@@ -67,6 +67,17 @@ export class CpuDriver implements MmuDriver {
     memory.forEachPage((page) => memory.words.fill(0, page * 1024, (page + 1) * 1024));
   }
 
+  /** Where memory is not zero, in words. */
+  findWritten(): string | undefined {
+    const { memory } = this.#machine;
+    let found: string | undefined;
+    memory.forEachPage((page, frame) => {
+      const at = memory.words.subarray(page * 1024, (page + 1) * 1024).findIndex((word) => word !== 0);
+      if (at >= 0) found ??= `frame 0x${frame.toString(16)} was written at byte ${4 * at}`;
+    });
+    return found;
+  }
+
   poke(pa: bigint, value: bigint, bytes: 4 | 8): void {
     if (bytes === 4) this.#machine.host.write32(Number(pa), Number(value));
     else this.#machine.host.write64(Number(pa), value);
