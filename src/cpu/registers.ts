@@ -97,7 +97,8 @@ export class Registers {
   readonly #port: MemoryPort;
   readonly #policy: Policy;
   readonly #nextPdptes: Int32Array = new Int32Array(8);
-  #formatKey = '';
+  /** The bits that the format was made from, besides the mode. */
+  #formatInputs = 0;
 
   constructor(features: Features, policy: Policy, port: MemoryPort) {
     this.features = features;
@@ -150,7 +151,7 @@ export class Registers {
     if (this.format.mode.name === 'pae' && !this.#loadPdptes(lo)) return REFUSED;
     this.cr3Lo = lo;
     this.cr3Hi = address;
-    this.derive();
+    this.#chooseAddressSpace();
     return afterCr3(noFlush);
   }
 
@@ -183,7 +184,7 @@ export class Registers {
     this.cr3Hi = 0;
     const valid = this.format.mode.name !== 'pae' || this.#loadPdptes(lo);
     if (!valid) this.pdptes.fill(0);
-    this.derive();
+    this.#chooseAddressSpace();
     return valid ? afterCr3(false) : REFUSED;
   }
 
@@ -234,15 +235,20 @@ export class Registers {
   derive(): void {
     const { cr4, efer } = this;
     const name = modeOf(this.cr0, cr4, efer);
-    const key = `${name} ${efer & EFER_NXE} ${cr4 & CR4_PSE}`;
-    if (key !== this.#formatKey) this.format = this.#makeFormat(name);
-    this.#formatKey = key;
-    this.root = frameFrom(this.cr3Lo, this.isLongMode ? this.cr3Hi : 0);
-    this.pcid = (cr4 & CR4_PCIDE) !== 0 ? this.cr3Lo & CR3_PCID : 0;
+    const inputs = (efer & EFER_NXE) | (cr4 & CR4_PSE);
+    if (name !== this.format.mode.name || inputs !== this.#formatInputs) this.format = this.#makeFormat(name);
+    this.#formatInputs = inputs;
+    this.#chooseAddressSpace();
     this.isGlobalEnabled = (cr4 & CR4_PGE) !== 0;
     this.is64Bit = this.isLongMode && this.csL !== 0;
     this.chooseRegime();
     this.#setRegimes();
+  }
+
+  /** The part of `derive` that CR3 decides. */
+  #chooseAddressSpace(): void {
+    this.root = frameFrom(this.cr3Lo, this.isLongMode ? this.cr3Hi : 0);
+    this.pcid = (this.cr4 & CR4_PCIDE) !== 0 ? this.cr3Lo & CR3_PCID : 0;
   }
 
   /** The part of `derive` that CPL and EFLAGS.AC decide; they change often. */

@@ -92,6 +92,14 @@ export class MemoryPort {
       const at = page * (PAGE_SIZE / 4) + index;
       return Atomics.compareExchange(memory.words, at, expectedLo, lo) === expectedLo;
     }
+    if (!memory.isShared) {
+      // One thread only: a comparison and a store. The BigInts of `Atomics` would cost 100 ns and an allocation.
+      const at = page * (PAGE_SIZE / 4) + 2 * index;
+      if (memory.words[at] !== expectedLo || memory.words[at + 1] !== expectedHi) return false;
+      memory.words[at] = lo;
+      memory.words[at + 1] = hi;
+      return true;
+    }
     scratch[0] = expectedLo;
     scratch[1] = expectedHi;
     const expected = scratchQuad[0]!;

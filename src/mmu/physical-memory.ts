@@ -43,7 +43,7 @@ export interface SparseOptions {
 }
 
 export interface MemoryOptions {
-  /** Bytes of RAM from address 0, where no `ranges` are given. A multiple of 4096. */
+  /** Bytes of RAM from address 0, where no `ranges` are given; default: all of `buffer`. A multiple of 4096. */
   readonly size?: number;
   readonly ranges?: readonly RamRange[];
   /** The embedder's buffer, of fixed length. */
@@ -80,6 +80,8 @@ export class PhysicalMemory {
   /** What is known of each backing page. */
   readonly pages: PageFlags;
   readonly busError: BusError;
+  /** Whether other threads may see the buffer. */
+  isShared = false;
   /** Called after a write to a page flagged PAGE_CODE, by the guest or the host. */
   onCodeWrite: ((frame: Frame, offset: number, size: number) => void) | undefined = undefined;
 
@@ -101,7 +103,7 @@ export class PhysicalMemory {
     this.#sparsePages = options.sparse === undefined ? undefined : new Map();
     if (options.sparse !== undefined && (options.buffer !== undefined || options.shared === true))
       throw new RangeError('sparse memory has a buffer of its own, which grows and is not shared');
-    this.#ranges = layOut(options.sparse ? [] : (options.ranges ?? [{ start: 0, size: options.size ?? 0 }]));
+    this.#ranges = options.sparse ? [] : layOut(options);
     const needed = options.sparse ? 64 * PAGE_SIZE : bytesNeeded(this.#ranges);
     const buffer = options.buffer ?? allocate(needed, options.shared === true);
     const count = options.sparse ? this.#sparse.maxPages : Math.ceil(needed / PAGE_SIZE);
@@ -114,10 +116,6 @@ export class PhysicalMemory {
   /** RAM as laid out at construction, devices not cut out; empty for sparse memory. */
   get ranges(): readonly Required<RamRange>[] {
     return this.#ranges;
-  }
-
-  get isShared(): boolean {
-    return this.bytes.buffer instanceof SharedArrayBuffer;
   }
 
   /** RangeError where the buffer is not a SharedArrayBuffer. */
@@ -136,6 +134,7 @@ export class PhysicalMemory {
     const needed = bytesNeeded(this.#ranges);
     if (buffer.byteLength < needed)
       throw new RangeError(`the buffer has ${buffer.byteLength} bytes, the RAM ranges need ${needed}`);
+    this.isShared = buffer instanceof SharedArrayBuffer;
     this.bytes = new Uint8Array(buffer);
     this.halfwords = new Uint16Array(buffer, 0, Math.floor(buffer.byteLength / 2));
     this.words = new Int32Array(buffer, 0, Math.floor(buffer.byteLength / 4));

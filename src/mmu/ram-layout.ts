@@ -34,8 +34,16 @@ export function checkRange(what: string, start: number, size: number): void {
   if (start + size > MAX_ADDRESS) throw new RangeError(`${what}: ${hexNumber(start)} + ${size} is past 2^52`);
 }
 
-/** Gives each range its place in the buffer. RangeError where two ranges overlap. */
-export function layOut(ranges: readonly RamRange[]): Required<RamRange>[] {
+/** Ranges, or one from address 0 of a size, or of all of a buffer. */
+export interface LayoutOptions {
+  readonly ranges?: readonly RamRange[];
+  readonly size?: number;
+  readonly buffer?: ArrayBufferLike;
+}
+
+/** Gives each range its place in the buffer. RangeError where two ranges overlap, or where there is none. */
+export function layOut(options: LayoutOptions): Required<RamRange>[] {
+  const ranges = options.ranges ?? [{ start: 0, size: options.size ?? wholeBuffer(options.buffer) }];
   let next = 0;
   const placed = ranges.map(({ start, size, offset = next }) => {
     checkRange('RAM range', start, size);
@@ -72,4 +80,9 @@ function cut(segment: RamSegment, hole: FrameRange): RamSegment[] {
   const below = { first, end: Math.min(end, hole.first), page };
   const above = { first: Math.max(first, hole.end), end, page: page + Math.max(0, hole.end - first) };
   return [below, above].filter((piece) => piece.first < piece.end);
+}
+
+function wholeBuffer(buffer: ArrayBufferLike | undefined): number {
+  if (buffer === undefined) throw new RangeError('memory needs a size, ranges, a buffer, or to be sparse');
+  return buffer.byteLength - (buffer.byteLength % PAGE_SIZE);
 }

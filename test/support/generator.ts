@@ -159,8 +159,9 @@ const BUILDERS: Readonly<Record<string, (context: Context) => Built>> = {
     const tables = tablesFor(context, va);
     const steps: Step[] = [accessTo(context, va, choose.each(KINDS))];
     for (let round = choose.below(3); round >= 0; round--) {
-      if (choose.oneIn(2)) steps.push(...changeAndInvalidate(context, va, tables));
-      else if (choose.oneIn(2)) steps.push(...changeRegime(choose, state));
+      const change = choose.any(['entry', 'entry', 'regime', 'none']);
+      if (change === 'entry') steps.push(...changeAndInvalidate(context, va, tables));
+      if (change === 'regime') steps.push(...changeRegime(choose, state));
       steps.push(accessTo(context, va), accessTo(context, va ^ 0x100n));
     }
     return built(context, tables.root, tables.writes, steps);

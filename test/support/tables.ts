@@ -57,8 +57,10 @@ export interface Setup {
   setEntry(va: string, level: number, value: bigint): void;
   /** Gives an entry above the leaf these flags and no others; it points where it did. */
   upper(va: string, level: number, flags: Flags): void;
-  /** `ok`, or vector and error code: `#PF 07`. Of 4 bytes unless said; a write stores zeros. */
+  /** `ok`, or vector and error code: `#PF 0D`. Of 4 bytes unless said; a write stores zeros. */
   access(kind: Kind, va: string, size?: 1 | 2 | 4 | 8): string;
+  /** The same of whatever the CPU did last. */
+  outcome(): string;
   /** The physical address that a read reaches, in hex; or how it faults, as `access` says. */
   translate(va: string): string;
 }
@@ -85,7 +87,9 @@ export function setup(mode: Mode, options: SetupOptions = {}): Setup {
   cpu.enter({ ...controls, cpl, pkru, pkrs });
 
   const outcome = (): string =>
-    cpu.faulted === 0 ? 'ok' : `${VECTORS[cpu.faulted]} ${cpu.fault.errorCode.toString(16).padStart(2, '0')}`;
+    cpu.faulted === 0
+      ? 'ok'
+      : `${VECTORS[cpu.faulted]} ${cpu.fault.errorCode.toString(16).toUpperCase().padStart(2, '0')}`;
   const setEntry = (va: string, level: number, value: bigint): void => store(addressOf(va, level), value);
   const entry = (va: string, level: number): bigint => load(addressOf(va, level));
   return {
@@ -93,6 +97,7 @@ export function setup(mode: Mode, options: SetupOptions = {}): Setup {
     cpu,
     entry,
     setEntry,
+    outcome,
     map(va, level, frame, flags, { key = 0 } = {}) {
       const size = level > 1 ? bitsOf('PS') : 0n;
       setEntry(va, level, (BigInt(frame) << 12n) | (BigInt(key) << 59n) | bitsOf(flags) | size);

@@ -1,0 +1,129 @@
+// Tests of the tests: plants each mistake of mutants.mjs in a copy of the project and expects the tests to fail.
+//   node scripts/mutations.mjs [--only N[,N…]] [--list]
+import { spawn } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { transformSync } from 'esbuild';
+import { MUTANTS } from './mutants.mjs';
+
+/** Tests that judge src/mmu and src/cpu, the quick ones first. Those that are there. */
+const FOLDERS = ['test/spec', 'test/mmu', 'test/cpu', 'test/property', 'test/oracle', 'test/corpus'];
+const COPIED = ['src', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts'];
+const LINKED = ['node_modules', 'dist'];
+/** A mistake may make the tests hang, which is noticed too. */
+const LIMIT_MS = 10 * 60_000;
+const SLOTS = Math.max(1, Math.min(2, availableParallelism()));
+
+const { values: options } = parseArgs({ options: { only: { type: 'string' }, list: { type: 'boolean' } } });
+const width = String(MUTANTS.length).length;
+const title = ({ number, file, breaks }) => `${String(number).padStart(width)} ${file.padEnd(32)} ${breaks}`;
+const all = MUTANTS.map((mutant, at) => ({ ...mutant, number: at + 1 }));
+const only = options.only?.split(',').map(Number);
+const chosen = only === undefined ? all : all.filter(({ number }) => only.includes(number));
+const running = new Set();
+
+/** The file's text with the mistake in it. An Error where it does not apply, or is none that compiles. */
+function mutate({ file, find, replace }) {
+  const text = readFileSync(file, 'utf8');
+  const pieces = text.split(find);
+  if (pieces.length !== 2) throw new Error(`the text to replace stands there ${pieces.length - 1} times, not once`);
+  const mutated = pieces.join(replace);
+  const compile = (source) => transformSync(source, { loader: 'ts', minifyWhitespace: true }).code;
+  if (compile(mutated) === compile(text)) throw new Error('changes nothing');
+  return mutated;
+}
+
+function copyProject() {
+  const folder = mkdtempSync(join(tmpdir(), 'pagewalk-mutant-'));
+  for (const path of COPIED) cpSync(path, join(folder, path), { recursive: true });
+  for (const path of LINKED) if (existsSync(path)) symlinkSync(join(process.cwd(), path), join(folder, path));
+  return folder;
+}
+
+/** Runs the tests in a folder; the outcome and the first lines that tell of a failure. */
+function runTests(folder, bail) {
+  const folders = FOLDERS.filter((path) => existsSync(join(folder, path)));
+  const args = ['node_modules/vitest/vitest.mjs', 'run', '--no-file-parallelism', ...(bail ? ['--bail=1'] : [])];
+  const child = spawn(process.execPath, [...args, '--reporter=default', ...folders], {
+    cwd: folder,
+    detached: true, // its own process group: vitest's workers end with it
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NO_COLOR: '1', CI: '1' },
+  });
+  running.add(child);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
+  return new Promise((resolve) => {
+    let hung = false;
+    const limit = setTimeout(() => {
+      hung = true;
+      endGroup(child);
+    }, LIMIT_MS);
+    child.on('close', (status) => {
+      clearTimeout(limit);
+      running.delete(child);
+      const failed = output.split('\n').find((line) => /^\s*(FAIL|×)\s/.test(line));
+      resolve({ passed: status === 0, by: hung ? 'hung' : (failed?.trim() ?? 'crashed'), output });
+    });
+  });
+}
+
+function endGroup(child) {
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {} // it has ended by itself
+}
+
+async function main() {
+  if (options.list) return console.log(all.map(title).join('\n'));
+  const refused = [];
+  const planted = chosen.flatMap((mutant) => {
+    try {
+      return [{ ...mutant, text: mutate(mutant) }];
+    } catch (failure) {
+      refused.push(mutant);
+      console.log(`${title(mutant)}: DOES NOT APPLY: ${failure.message.split('\n')[0]}`);
+      return [];
+    }
+  });
+
+  const folders = Array.from({ length: SLOTS }, copyProject);
+  const clean = () => {
+    running.forEach(endGroup);
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  };
+  process.on('exit', clean);
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130));
+
+  const unmutated = await runTests(folders[0], false);
+  if (!unmutated.passed) {
+    console.log(unmutated.output);
+    console.log('the tests fail without any mistake planted');
+    process.exitCode = 1;
+    return;
+  }
+
+  const survivors = [];
+  const queue = [...planted];
+  await Promise.all(
+    folders.map(async (folder) => {
+      for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+        const path = join(folder, mutant.file);
+        writeFileSync(path, mutant.text);
+        const { passed, by } = await runTests(folder, true);
+        writeFileSync(path, readFileSync(mutant.file));
+        if (passed) survivors.push(mutant);
+        console.log(`${title(mutant)}: ${passed ? 'SURVIVED' : `caught by ${by}`}`);
+      }
+    }),
+  );
+  const lost = survivors.length + refused.length;
+  console.log(
+    `${planted.length - survivors.length} caught, ${survivors.length} survived${refused.length > 0 ? `, ${refused.length} do not apply` : ''}`,
+  );
+  process.exitCode = lost === 0 ? 0 : 1;
+}
+
+await main();
