@@ -175,7 +175,7 @@ export const MUTANTS = [
   ]),
 
   ...of('src/mmu/structure-cache.ts', [
-    ['structure caches are used for every PCID', 'cache.fill(lo, hi, pcid, ', 'cache.fill(lo, hi, 0, '],
+    ['structure caches of PCID 0 are used for every PCID', 'cache.find(lo, hi, pcid)', 'cache.find(lo, hi, 0)'],
     [
       'a walk from a structure cache starts with all rights',
       'this.rights = cache.rightsAt(slot);',
@@ -238,11 +238,11 @@ export const MUTANTS = [
       '',
     ],
     ['bits 2:1 of a PDPTE are accepted', '0x1e6', '0x1e0'],
-    ['PCIDs are not told apart', '(cr4 & CR4_PCIDE) !== 0 ? this.cr3Lo & CR3_PCID : 0;', '0;'],
+    ['PCIDs are not told apart', '? this.cr3Lo & CR3_PCID : 0;', '? 0 : 0;'],
     [
       'PCD and PWT of CR3 are a PCID without CR4.PCIDE',
-      '(cr4 & CR4_PCIDE) !== 0 ? this.cr3Lo & CR3_PCID : 0;',
-      'this.cr3Lo & CR3_PCID;',
+      '? this.cr3Lo & CR3_PCID : 0;',
+      '? this.cr3Lo & CR3_PCID : this.cr3Lo & CR3_PCID;',
     ],
     [
       'I/D is not reported for SMEP alone',

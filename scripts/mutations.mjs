@@ -24,7 +24,7 @@ const only = options.only?.split(',').map(Number);
 const chosen = only === undefined ? all : all.filter(({ number }) => only.includes(number));
 const running = new Set();
 
-/** The file's text with the mistake in it. An Error where it does not apply, or is none that compiles. */
+/** The file's text without and with the mistake. An Error where it does not apply, or is none that compiles. */
 function mutate({ file, find, replace }) {
   const text = readFileSync(file, 'utf8');
   const pieces = text.split(find);
@@ -32,7 +32,7 @@ function mutate({ file, find, replace }) {
   const mutated = pieces.join(replace);
   const compile = (source) => transformSync(source, { loader: 'ts', minifyWhitespace: true }).code;
   if (compile(mutated) === compile(text)) throw new Error('changes nothing');
-  return mutated;
+  return { text, mutated };
 }
 
 function copyProject() {
@@ -81,7 +81,7 @@ async function main() {
   const refused = [];
   const planted = chosen.flatMap((mutant) => {
     try {
-      return [{ ...mutant, text: mutate(mutant) }];
+      return [{ ...mutant, ...mutate(mutant) }];
     } catch (failure) {
       refused.push(mutant);
       console.log(`${title(mutant)}: DOES NOT APPLY: ${failure.message.split('\n')[0]}`);
@@ -111,9 +111,9 @@ async function main() {
     folders.map(async (folder) => {
       for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
         const path = join(folder, mutant.file);
-        writeFileSync(path, mutant.text);
+        writeFileSync(path, mutant.mutated);
         const { passed, by } = await runTests(folder, true);
-        writeFileSync(path, readFileSync(mutant.file));
+        writeFileSync(path, mutant.text);
         if (passed) survivors.push(mutant);
         console.log(`${title(mutant)}: ${passed ? 'SURVIVED' : `caught by ${by}`}`);
       }

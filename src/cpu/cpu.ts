@@ -83,7 +83,7 @@ export class Cpu extends HitPath {
     const { linearBits } = format.mode;
     const first = toHalves(from);
     const last = toHalves(to);
-    const pdptes = format.mode.rootBits === 0 ? [] : registers.pdptes;
+    const pdptes = format.mode.rootBits === 0 ? [] : registers.pdptes.values;
     return leaves(
       port,
       format,

@@ -83,8 +83,8 @@ function stepsOf({ walker, registers }: Translator, lo: number): Step[] {
   const steps: Step[] = [];
   if (format.mode.rootBits !== 0) {
     const index = lo >>> 30;
-    const entryLo = registers.pdptes[2 * index]!;
-    const entryHi = registers.pdptes[2 * index + 1]!;
+    const entryLo = registers.pdptes.values[2 * index]!;
+    const entryHi = registers.pdptes.values[2 * index + 1]!;
     const present = isPresent(entryLo);
     steps.push({
       level: 3,

@@ -5,7 +5,6 @@
  * Source: SDM 3A, "Control Registers", "Paging Modes and Control Bits", "PDPTE Registers".
  */
 import { Regime } from '../mmu/access.ts';
-import { isPresent } from '../mmu/entry.ts';
 import { type Frame, frameFrom, isCanonical } from '../mmu/halves.ts';
 import type { MemoryPort } from '../mmu/memory-port.ts';
 import { PAGING_MODES, PagingFormat, type PagingModeName } from '../mmu/paging-mode.ts';
@@ -37,6 +36,7 @@ import {
 } from './control-bits.ts';
 import type { Features, Policy } from './features.ts';
 import { afterCr0, afterCr3, afterCr4, DROP_NOTHING, REFUSED } from './invalidation.ts';
+import { PdpteRegisters } from './pdpte-registers.ts';
 
 /** Classes of accesses; hit views keep them apart. */
 export const REGIME_USER = 0;
@@ -75,8 +75,7 @@ export class Registers {
   csL = 0;
   pkru = 0;
   pkrs = 0;
-  /** The four PDPTE registers of PAE paging, as (lo, hi) pairs. */
-  readonly pdptes: Int32Array = new Int32Array(8);
+  readonly pdptes: PdpteRegisters;
 
   // What follows.
   format: PagingFormat;
@@ -94,16 +93,12 @@ export class Registers {
   /** CR0.AM, EFLAGS.AC and CPL 3: unaligned explicit accesses raise #AC. */
   checksAlignment = false;
 
-  readonly #port: MemoryPort;
-  readonly #policy: Policy;
-  readonly #nextPdptes: Int32Array = new Int32Array(8);
   /** The bits that the format was made from, besides the mode. */
   #formatInputs = 0;
 
   constructor(features: Features, policy: Policy, port: MemoryPort) {
     this.features = features;
-    this.#policy = policy;
-    this.#port = port;
+    this.pdptes = new PdpteRegisters(port, features.maxPhyAddr, policy.absentPdpteReserved);
     this.format = this.#makeFormat('none');
     this.derive();
   }
@@ -131,7 +126,7 @@ export class Registers {
       efer &= ~EFER_LMA;
     }
     const reloads = ((set | cleared) & (CR0_PG | CR0_CD | CR0_NW)) !== 0;
-    if (reloads && modeOf(after, this.cr4, efer) === 'pae' && !this.#loadPdptes(this.cr3Lo)) return REFUSED;
+    if (reloads && modeOf(after, this.cr4, efer) === 'pae' && !this.pdptes.load(this.cr3Lo)) return REFUSED;
     this.cr0 = after;
     this.efer = efer;
     this.derive();
@@ -148,7 +143,7 @@ export class Registers {
       address = hi & ~CR3_NO_FLUSH;
     }
     if (address >>> (this.features.maxPhyAddr - 32) !== 0) return REFUSED;
-    if (this.format.mode.name === 'pae' && !this.#loadPdptes(lo)) return REFUSED;
+    if (this.format.mode.name === 'pae' && !this.pdptes.load(lo)) return REFUSED;
     this.cr3Lo = lo;
     this.cr3Hi = address;
     this.#chooseAddressSpace();
@@ -163,7 +158,7 @@ export class Registers {
     const enablesPcid = (lo & ~before & CR4_PCIDE) !== 0;
     if (enablesPcid && (!this.isLongMode || (this.cr3Lo & CR3_PCID) !== 0)) return REFUSED;
     const reloads = (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) !== 0;
-    if (reloads && modeOf(this.cr0, lo, this.efer) === 'pae' && !this.#loadPdptes(this.cr3Lo)) return REFUSED;
+    if (reloads && modeOf(this.cr0, lo, this.efer) === 'pae' && !this.pdptes.load(this.cr3Lo)) return REFUSED;
     this.cr4 = lo;
     this.derive();
     return afterCr4(before, lo, this.features.vendor);
@@ -182,8 +177,8 @@ export class Registers {
   taskSwitchCr3(lo: number): number {
     this.cr3Lo = lo;
     this.cr3Hi = 0;
-    const valid = this.format.mode.name !== 'pae' || this.#loadPdptes(lo);
-    if (!valid) this.pdptes.fill(0);
+    const valid = this.format.mode.name !== 'pae' || this.pdptes.load(lo);
+    if (!valid) this.pdptes.values.fill(0);
     this.#chooseAddressSpace();
     return valid ? afterCr3(false) : REFUSED;
   }
@@ -197,8 +192,8 @@ export class Registers {
     const { cr0, cr4, cr3Lo, cr3Hi, pdptes } = values;
     const isLong = (cr0 & CR0_PG) !== 0 && (values.efer & EFER_LME) !== 0;
     const efer = isLong ? values.efer | EFER_LMA : values.efer & ~EFER_LMA;
-    if (pdptes !== undefined) this.pdptes.set(pdptes);
-    else if (modeOf(cr0, cr4, efer) === 'pae' && !this.#loadPdptes(cr3Lo)) return false;
+    if (pdptes !== undefined) this.pdptes.values.set(pdptes);
+    else if (modeOf(cr0, cr4, efer) === 'pae' && !this.pdptes.load(cr3Lo)) return false;
     this.cr0 = (cr0 & CR0_DEFINED) | CR0_ET;
     this.cr3Lo = cr3Lo;
     this.cr3Hi = cr3Hi;
@@ -216,7 +211,7 @@ export class Registers {
   /** All values, as `enter` takes them. */
   values(): RegisterValues {
     const { cr0, cr3Lo, cr3Hi, cr4, efer, cpl, ac, csL, pkru, pkrs } = this;
-    return { cr0, cr3Lo, cr3Hi, cr4, efer, cpl, ac, csL, pkru, pkrs, pdptes: [...this.pdptes] };
+    return { cr0, cr3Lo, cr3Hi, cr4, efer, cpl, ac, csL, pkru, pkrs, pdptes: [...this.pdptes.values] };
   }
 
   /** Whether an address may be the base of a segment, table or MSR: the processor's widest form, whatever CR4.LA57. */
@@ -226,9 +221,7 @@ export class Registers {
 
   /** The table a walk starts in; in PAE paging the one its PDPTE register points to, or -1 where that is not present. */
   rootOf(lo: number): Frame {
-    if (this.format.mode.rootBits === 0) return this.root;
-    const at = 2 * (lo >>> 30);
-    return isPresent(this.pdptes[at]!) ? frameFrom(this.pdptes[at]!, this.pdptes[at + 1]!) : -1;
+    return this.format.mode.rootBits === 0 ? this.root : this.pdptes.directoryFor(lo);
   }
 
   /** Recomputes all that follows from the registers. */
@@ -278,21 +271,6 @@ export class Registers {
   #makeFormat(name: PagingModeName): PagingFormat {
     const nxe = (this.efer & EFER_NXE) !== 0;
     return new PagingFormat(PAGING_MODES[name], { ...this.features, nxe, pse: (this.cr4 & CR4_PSE) !== 0 });
-  }
-
-  /** Loads all four or none. Bits 2:1, 8:5 and MAXPHYADDR and up are reserved. */
-  #loadPdptes(cr3: number): boolean {
-    const next = this.#nextPdptes;
-    const reservedHi = ~((1 << (this.features.maxPhyAddr - 32)) - 1);
-    for (let at = 0; at < 4; at++) {
-      this.#port.load(cr3 >>> 12, ((cr3 & 0xfe0) >>> 3) + at, 8);
-      next[2 * at] = this.#port.lo;
-      next[2 * at + 1] = this.#port.hi;
-      const checked = isPresent(this.#port.lo) || this.#policy.absentPdpteReserved === 'checked';
-      if (checked && ((this.#port.lo & 0x1e6) | (this.#port.hi & reservedHi)) !== 0) return false;
-    }
-    this.pdptes.set(next);
-    return true;
   }
 }
 

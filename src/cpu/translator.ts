@@ -202,7 +202,11 @@ export class Translator {
     const root = registers.rootOf(lo);
     if (root < 0) {
       this.#pageFault(regime, 0, lo, hi, access);
-      return this.#stoppedBy(3, registers.pdptes[2 * (lo >>> 30)]!, registers.pdptes[2 * (lo >>> 30) + 1]!);
+      return this.#stoppedBy(
+        3,
+        registers.pdptes.values[2 * (lo >>> 30)]!,
+        registers.pdptes.values[2 * (lo >>> 30) + 1]!,
+      );
     }
     structures.find(format, root, lo, hi, pcid);
     const { level, table, rights } = structures;

@@ -36,7 +36,7 @@ export function takeCensus(cpu: Cpu): Census {
     }
   };
   if (format.levels > 0) {
-    const pdptes = format.mode.rootBits === 0 ? [] : registers.pdptes;
+    const pdptes = format.mode.rootBits === 0 ? [] : registers.pdptes.values;
     if (pdptes.length > 0) {
       tablesByLevel[3]! += 1;
       frames.add(registers.cr3Lo >>> 12); // the PDPT, which the walk knows as registers

@@ -96,7 +96,7 @@ describe.each(CACHES)('reserved bits of superpages, %s', (_, caches) => {
   it('7: bit 12 of a PDPTE that maps 1 GiB is PAT and leaves the address alone', () => {
     const { map, translate } = setup('4-level', { caches });
     map(VA, 3, 0x40000, `${RWU} bit12`);
-    expect(translate(VA)).toBe('0x63456780'.slice(0, 2) + '63456780'.slice(0));
+    expect(translate(VA)).toBe('0x45678000');
   });
 
   it.each(bits(13, 20))('8: bit %i of a PDE that maps 2 MiB is reserved (09)', (bit) => {
