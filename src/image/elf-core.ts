@@ -88,7 +88,7 @@ function readSegments(source: RandomAccess, header: DataView, is64: boolean): Se
     // The real number is in sh_info of the first section header.
     const sectionAt = is64 ? numberAt(header, 40) : header.getUint32(32, true);
     const section = readExactly(source, sectionAt, is64 ? 64 : 40);
-    require(section !== undefined, () => 'the ELF section header lies outside the file');
+    require(sectionAt > 0 && section !== undefined, () => 'the ELF section header lies outside the file');
     entries = new DataView(section.buffer).getUint32(is64 ? 44 : 28, true);
   }
   require(entrySize >= (is64 ? 56 : 32), () => `ELF program headers of ${entrySize} bytes`);

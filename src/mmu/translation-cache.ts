@@ -128,7 +128,8 @@ export class TranslationCache {
     const tagLo = lo & this.#maskLo;
     const tagHi = hi & this.#maskHi;
     const slot = this.#place(tagLo, tagHi, context);
-    const replaced = this.#context[slot] === context && this.#tagLo[slot] === tagLo && this.#tagHi[slot] === tagHi;
+    const isSame = this.#context[slot] === context && this.#tagLo[slot] === tagLo && this.#tagHi[slot] === tagHi;
+    const replaced = isSame && this.#isLive(slot);
     this.isUsed = true;
     if (context === GLOBAL_CONTEXT) this.#hasGlobal = true;
     this.#tagLo[slot] = tagLo;

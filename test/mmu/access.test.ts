@@ -117,7 +117,12 @@ describe('access rights', () => {
     for (const about of combinations) {
       const { userMode, wp, smep, smap, nxe, rights } = about;
       const key =
-        rights | (Number(userMode) << 3) | (Number(wp) << 4) | (Number(smep) << 5) | (Number(smap) << 6) | (Number(nxe) << 7);
+        rights |
+        (Number(userMode) << 3) |
+        (Number(wp) << 4) |
+        (Number(smep) << 5) |
+        (Number(smap) << 6) |
+        (Number(nxe) << 7);
       for (const kind of [READ, WRITE, FETCH]) expect(decideAccess(key, kind)).toBe(isAllowed(about, kind));
     }
   });
@@ -145,18 +150,26 @@ describe('protection keys', () => {
   it('deny what the manual says, for user pages by PKRU and for supervisor pages by PKRS', () => {
     const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
     fc.assert(
-      fc.property(word, word, fc.nat(15), fc.boolean(), fc.boolean(), fc.boolean(), (pkru, pkrs, key, user, userMode, wp) => {
-        if (userMode && !user) return; // denied whatever the keys
-        const judge = regime({ userMode, wp, pkru, pkrs });
-        const rights = WRITABLE | (user ? USER : 0) | (key << 5);
-        const pair = ((user ? pkru : pkrs) >>> (2 * key)) & 3;
-        const noRead = (pair & 1) !== 0;
-        const noWrite = noRead || ((pair & 2) !== 0 && (userMode || wp));
-        expect(judge.denial(rights, READ)).toBe(noRead ? PF_P | PF_PK : 0);
-        expect(judge.denial(rights, WRITE)).toBe(noWrite ? PF_P | PF_PK : 0);
-        expect(judge.denial(rights, READ_MODIFY_WRITE)).toBe(noWrite ? PF_P | PF_PK : 0);
-        expect(judge.denial(rights, FETCH)).toBe(0);
-      }),
+      fc.property(
+        word,
+        word,
+        fc.nat(15),
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        (pkru, pkrs, key, user, userMode, wp) => {
+          if (userMode && !user) return; // denied whatever the keys
+          const judge = regime({ userMode, wp, pkru, pkrs });
+          const rights = WRITABLE | (user ? USER : 0) | (key << 5);
+          const pair = ((user ? pkru : pkrs) >>> (2 * key)) & 3;
+          const noRead = (pair & 1) !== 0;
+          const noWrite = noRead || ((pair & 2) !== 0 && (userMode || wp));
+          expect(judge.denial(rights, READ)).toBe(noRead ? PF_P | PF_PK : 0);
+          expect(judge.denial(rights, WRITE)).toBe(noWrite ? PF_P | PF_PK : 0);
+          expect(judge.denial(rights, READ_MODIFY_WRITE)).toBe(noWrite ? PF_P | PF_PK : 0);
+          expect(judge.denial(rights, FETCH)).toBe(0);
+        },
+      ),
       { numRuns: 2000 },
     );
   });

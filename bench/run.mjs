@@ -1,0 +1,118 @@
+// npm run bench [-- --long] [-- --json] [-- --only TEXT]
+// Every case runs in a process of its own: a call site that has seen objects of several shapes costs five times as much.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { CASES } from './cases.mjs';
+import { Guest, physical } from './guest.mjs';
+import * as loops from './loops.mjs';
+import { compare } from './measure.mjs';
+
+const SHORT = { rounds: 250, warmUpMs: 150 };
+const LONG = { rounds: 4000, warmUpMs: 1000 };
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'boolean' },
+    long: { type: 'boolean' },
+    only: { type: 'string' },
+    case: { type: 'string' }, // of the processes started here
+    library: { type: 'string' },
+  },
+});
+const project = fileURLToPath(new URL('..', import.meta.url));
+
+async function measureCase({
+  name,
+  loop,
+  stream,
+  raw = loop,
+  argument,
+  pages,
+  large,
+  walks,
+  tlbHits = 0,
+  ...guestOptions
+}) {
+  const { Machine } = await import(pathToFileURL(options.library).href);
+  const guest = new Guest(Machine, guestOptions);
+  if (large === undefined) guest.mapSmall(pages);
+  else guest.mapLarge(large);
+  const through = loops.cpu[loop](guest, stream, argument);
+  const direct = loops.raw[raw](guest, stream.map(physical));
+  check(name, guest.cpu, stream, direct, through, walks, tlbHits, raw !== 'write32' && !/^(movCr3|invlpg)$/.test(loop));
+  const variants = [
+    { name: 'raw', run: direct, operations: stream.length },
+    { name: 'cpu', run: through, operations: stream.length },
+  ];
+  const [base, cpu] = compare(variants, options.long ? LONG : SHORT);
+  return { name, rawNs: base.ns, ns: cpu.ns, ratio: cpu.ratio, medianNs: cpu.median, p90Ns: cpu.p90, sink: cpu.sink };
+}
+
+/** That both loops read the same, and that an operation takes the walks and TLB hits that the case is about. */
+function check(name, cpu, stream, direct, through, walks, tlbHits, comparesSums) {
+  const [expected, sum] = [direct(1), through(1)];
+  if (comparesSums && expected !== sum) throw new Error(`${name}: the loops do not read the same`);
+  cpu.counters.reset();
+  through(1);
+  for (const [what, count, each] of [
+    ['walks', cpu.counters.walks, walks],
+    ['TLB hits', cpu.counters.hits, tlbHits],
+  ])
+    if (Math.abs(count - each * stream.length) > stream.length / 10)
+      throw new Error(`${name}: ${count} ${what} in ${stream.length} operations`);
+}
+
+/** The built package; built here where it is not. */
+function libraryPath() {
+  const built = resolve(project, 'dist/index.js');
+  if (existsSync(built)) return { path: built, remove: () => {} };
+  const folder = mkdtempSync(join(tmpdir(), 'pagewalk-bench-'));
+  const path = join(folder, 'index.mjs');
+  const esbuild = resolve(project, 'node_modules/.bin/esbuild');
+  execFileSync(esbuild, [resolve(project, 'src/index.ts'), '--bundle', '--format=esm', `--outfile=${path}`], {
+    stdio: 'pipe',
+  });
+  return { path, remove: () => rmSync(folder, { recursive: true }) };
+}
+
+const HEADER = ['', 'raw ns', 'ns', 'ratio', 'median', '90 %'];
+
+function row({ name, rawNs, ns, ratio, medianNs, p90Ns }) {
+  const digits = (value) => value.toFixed(value < 100 ? 2 : 0);
+  return [name, digits(rawNs), digits(ns), digits(ratio), digits(medianNs), digits(p90Ns)];
+}
+
+const line = ([name, ...figures]) => name.padEnd(44) + figures.map((figure) => figure.padStart(8)).join('');
+
+function main() {
+  const { path, remove } = libraryPath();
+  const chosen = CASES.filter(({ name }) => name.includes(options.only ?? ''));
+  const about = { node: process.version, v8: process.versions.v8, cpu: cpus()[0]?.model ?? 'unknown' };
+  if (!options.json) {
+    console.log(
+      `Node ${about.node}, V8 ${about.v8}, ${about.cpu}. Minima over rounds; ratio: median within rounds; per operation.`,
+    );
+    console.log(line(HEADER));
+  }
+  const results = [];
+  try {
+    for (const { name } of chosen) {
+      const flags = ['--case', name, '--library', path, ...(options.long ? ['--long'] : [])];
+      const result = JSON.parse(
+        execFileSync(process.execPath, [fileURLToPath(import.meta.url), ...flags], { encoding: 'utf8' }),
+      );
+      results.push(result);
+      if (!options.json) console.log(line(row(result)));
+    }
+  } finally {
+    remove();
+  }
+  if (options.json) console.log(JSON.stringify({ ...about, results }, null, 2));
+}
+
+if (options.case === undefined) main();
+else console.log(JSON.stringify(await measureCase(CASES.find(({ name }) => name === options.case))));

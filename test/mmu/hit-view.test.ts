@@ -1,0 +1,93 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { HitView, VIEW_SLOTS } from '../../src/mmu/hit-view.ts';
+import { high, low } from '../support/guest.ts';
+
+type Step =
+  | readonly ['fill', bigint, number]
+  | readonly ['find' | 'drop', bigint]
+  | readonly ['regime', number]
+  | readonly ['dropAll', number];
+
+// Few pages, chosen to meet in slots.
+const address = fc
+  .tuple(fc.nat(2), fc.nat(1), fc.constantFrom(0n, 0xffff_8000_0000_0000n))
+  .map(([near, far, half]) => half + (BigInt(far) << 24n) + (BigInt(near) << 12n));
+const steps = fc.array(
+  fc.oneof<fc.Arbitrary<Step>[]>(
+    { weight: 10, arbitrary: fc.tuple(fc.constant('fill' as const), address, fc.nat(2 ** 31 - 1)) },
+    { weight: 20, arbitrary: fc.tuple(fc.constant('find' as const), address) },
+    { weight: 2, arbitrary: fc.tuple(fc.constant('drop' as const), address) },
+    { weight: 2, arbitrary: fc.tuple(fc.constant('regime' as const), fc.nat(3)) },
+    // Often enough to use up the generations.
+    {
+      weight: 1,
+      arbitrary: fc.tuple(fc.constant('dropAll' as const), fc.constantFrom(1, 2, 511, 512, 1023, 1024, 1025)),
+    },
+  ),
+  { maxLength: 200, size: 'max' },
+);
+
+describe('a hit view', () => {
+  it.each([12, 21])('of pieces of 2^%i bytes finds what was filled under its regime, or nothing', (shift) => {
+    let hits = 0;
+    fc.assert(
+      fc.property(steps, (run) => {
+        const view = new HitView(shift);
+        const model = new Map<string, number>();
+        let regime = 0;
+        const name = (at: bigint, of = regime): string => `${of} ${at >> BigInt(shift)}`;
+        for (const [what, value, word] of run) {
+          if (what === 'fill') {
+            view.fill(low(value), high(value), word);
+            model.set(name(value), word);
+            expect(view.find(low(value), high(value))).toBe(word);
+          } else if (what === 'find') {
+            const found = view.find(low(value), high(value));
+            expect([-1, model.get(name(value))]).toContain(found);
+            if (found >= 0) hits += 1;
+          } else if (what === 'drop') {
+            view.drop(low(value), high(value));
+            for (let of = 0; of < 4; of++) model.delete(name(value, of));
+            expect(view.find(low(value), high(value))).toBe(-1);
+          } else if (what === 'regime') {
+            regime = value;
+            view.useRegime(regime);
+          } else {
+            for (let time = 0; time < value; time++) view.dropAll();
+            model.clear();
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+    expect(hits).toBeGreaterThan(100);
+  });
+
+  it('keeps the entries of other regimes while one of them is used', () => {
+    const view = new HitView(12);
+    view.useRegime(1);
+    view.fill(0x1000, 0, 11);
+    view.useRegime(2);
+    expect(view.find(0x1000, 0)).toBe(-1);
+    view.fill(0x1000, 0, 22);
+    view.useRegime(1);
+    expect(view.find(0x1fff, 0)).toBe(11);
+    view.useRegime(2);
+    expect(view.find(0x1000, 0)).toBe(22);
+  });
+
+  it('is empty for good after it ran through all generations', () => {
+    const view = new HitView(12);
+    for (let page = 0; page < VIEW_SLOTS; page++) view.fill(page << 12, 0, page);
+    for (let generation = 0; generation < 3000; generation++) {
+      view.dropAll();
+      expect(view.find((generation % VIEW_SLOTS) << 12, 0)).toBe(-1);
+    }
+  });
+
+  it('answers for no address before it was filled', () => {
+    const view = new HitView(12);
+    for (let page = 0; page < VIEW_SLOTS; page++) expect(view.find(page << 12, 0)).toBe(-1);
+  });
+});
