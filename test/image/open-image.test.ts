@@ -105,7 +105,10 @@ describe('an ELF core', () => {
     ['absurd number of segments', patched((view) => view.setUint16(56, 0xfffe, true)), 'program headers lie outside'],
     [
       'extended numbering without a section',
-      patched((view) => (view.setUint16(56, 0xffff, true), view.setUint32(40, 0x7fffffff, true))),
+      patched((view) => {
+        view.setUint16(56, 0xffff, true);
+        view.setUint32(40, 0x7fffffff, true);
+      }),
       'section header',
     ],
     [
