@@ -213,6 +213,15 @@ export const MUTANTS = [
     ],
   ]),
 
+  ...of('src/cpu/pdpte-registers.ts', [
+    ['bits 2:1 of a PDPTE are accepted', 'const RESERVED_LO = 0x1e6;', 'const RESERVED_LO = 0x1e0;'],
+    [
+      'a load that is refused changes registers',
+      'readonly #next: Int32Array = new Int32Array(8);',
+      'readonly #next: Int32Array = this.values;',
+    ],
+  ]),
+
   ...of('src/cpu/registers.ts', [
     ['CR0.PG without CR0.PE is accepted', 'if ((after & CR0_PG) !== 0 && (after & CR0_PE) === 0) return REFUSED;', ''],
     ['bit 63 of CR3 is accepted without CR4.PCIDE', 'else if ((this.cr4 & CR4_PCIDE) !== 0) {', 'else {'],
@@ -223,8 +232,8 @@ export const MUTANTS = [
     ],
     [
       'MOV CR3 to bad PDPTEs raises nothing',
-      "if (this.format.mode.name === 'pae' && !this.#loadPdptes(lo)) return REFUSED;",
-      "if (this.format.mode.name === 'pae') this.#loadPdptes(lo);",
+      "if (this.format.mode.name === 'pae' && !this.pdptes.load(lo)) return REFUSED;",
+      "if (this.format.mode.name === 'pae') this.pdptes.load(lo);",
     ],
     ['MOV CR4 changing PGE, PSE or SMEP does not load PDPTEs', '(CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)', 'CR4_PAE'],
     [
@@ -237,7 +246,6 @@ export const MUTANTS = [
       'if (((lo ^ this.efer) & EFER_LME) !== 0 && (this.cr0 & CR0_PG) !== 0) return REFUSED;',
       '',
     ],
-    ['bits 2:1 of a PDPTE are accepted', '0x1e6', '0x1e0'],
     ['PCIDs are not told apart', '? this.cr3Lo & CR3_PCID : 0;', '? 0 : 0;'],
     [
       'PCD and PWT of CR3 are a PCID without CR4.PCIDE',

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { transformSync } from 'esbuild';
 import { MUTANTS } from './mutants.mjs';
@@ -24,9 +24,9 @@ const only = options.only?.split(',').map(Number);
 const chosen = only === undefined ? all : all.filter(({ number }) => only.includes(number));
 const running = new Set();
 
-/** The file's text without and with the mistake. An Error where it does not apply, or is none that compiles. */
-function mutate({ file, find, replace }) {
-  const text = readFileSync(file, 'utf8');
+/** The file's text without and with the mistake. An Error where it does not apply, or does not compile. */
+function mutate(folder, { file, find, replace }) {
+  const text = readFileSync(join(folder, file), 'utf8');
   const pieces = text.split(find);
   if (pieces.length !== 2) throw new Error(`the text to replace stands there ${pieces.length - 1} times, not once`);
   const mutated = pieces.join(replace);
@@ -35,10 +35,11 @@ function mutate({ file, find, replace }) {
   return { text, mutated };
 }
 
-function copyProject() {
+/** A folder of its own with the project in it, as it is in `from`: whoever edits meanwhile does not disturb. */
+function copyProject(from) {
   const folder = mkdtempSync(join(tmpdir(), 'pagewalk-mutant-'));
-  for (const path of COPIED) cpSync(path, join(folder, path), { recursive: true });
-  for (const path of LINKED) if (existsSync(path)) symlinkSync(join(process.cwd(), path), join(folder, path));
+  for (const path of COPIED) cpSync(join(from, path), join(folder, path), { recursive: true });
+  for (const path of LINKED) if (existsSync(path)) symlinkSync(resolve(path), join(folder, path));
   return folder;
 }
 
@@ -78,24 +79,25 @@ function endGroup(child) {
 
 async function main() {
   if (options.list) return console.log(all.map(title).join('\n'));
-  const refused = [];
-  const planted = chosen.flatMap((mutant) => {
-    try {
-      return [{ ...mutant, ...mutate(mutant) }];
-    } catch (failure) {
-      refused.push(mutant);
-      console.log(`${title(mutant)}: DOES NOT APPLY: ${failure.message.split('\n')[0]}`);
-      return [];
-    }
-  });
-
-  const folders = Array.from({ length: SLOTS }, copyProject);
+  const folders = [copyProject('.')];
+  while (folders.length < SLOTS) folders.push(copyProject(folders[0]));
   const clean = () => {
     running.forEach(endGroup);
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
   };
   process.on('exit', clean);
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130));
+
+  const refused = [];
+  const planted = chosen.flatMap((mutant) => {
+    try {
+      return [{ ...mutant, ...mutate(folders[0], mutant) }];
+    } catch (failure) {
+      refused.push(mutant);
+      console.log(`${title(mutant)}: DOES NOT APPLY: ${failure.message.split('\n')[0]}`);
+      return [];
+    }
+  });
 
   const unmutated = await runTests(folders[0], false);
   if (!unmutated.passed) {

@@ -44,8 +44,8 @@ export function mapsLines(cpu: Cpu, options: MapsOptions): Iterable<string> {
     from === undefined ? 0 : parseAddress(from),
     to === undefined ? '0xffffffffffffffff' : parseAddress(to),
   );
-  const runs = runsOf(filter(all, keeps), RIGHTS, 'same');
   const { linearBits } = cpu.registers.format.mode;
+  const runs = runsOf(filter(all, keeps), linearBits, RIGHTS, 'same');
   return format === 'json' ? jsonLines(runs, cpu, linearBits) : textLines(runs, cpu, linearBits);
 }
 

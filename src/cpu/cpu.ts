@@ -6,7 +6,7 @@ import Long from 'long';
 import { NO_EXECUTE, READ, USER, WRITABLE } from '../mmu/access.ts';
 import { type Address, toHalves } from '../mmu/address.ts';
 import { physicalHi, physicalLo } from '../mmu/halves.ts';
-import { addressOf, type Leaf, leaves, pageAt, rootsOf, runsOf } from '../mmu/leaves.ts';
+import { addressOf, type Leaf, leaves, pageAfter, pageAt, rootsOf, runsOf } from '../mmu/leaves.ts';
 import { EFER_LME } from './control-bits.ts';
 import { type CpuSnapshot, restoreCpu, snapshotCpu } from './cpu-snapshot.ts';
 import { type ExplainedWalk, explainWalk, rightsText } from './explain.ts';
@@ -89,14 +89,14 @@ export class Cpu extends HitPath {
       format,
       rootsOf(registers.root, pdptes),
       pageAt(first.low, first.high, linearBits),
-      pageAt(last.low, last.high, linearBits) + 1,
+      pageAfter(last.low, last.high, linearBits),
     );
   }
 
   /** Coalesced mapped runs between two addresses, absent subtrees skipped. A lazy walk over the tables as they are. */
   *runs(from: Address = 0, to: Address = '0xffffffffffffffff'): Generator<MappedRun> {
     const { linearBits } = this.translator.registers.format.mode;
-    for (const { page, pages, frame, rights } of runsOf(this.leaves(from, to), RUN_RIGHTS)) {
+    for (const { page, pages, frame, rights } of runsOf(this.leaves(from, to), linearBits, RUN_RIGHTS)) {
       const { lo, hi } = addressOf(page, linearBits);
       yield {
         linear: new Long(lo, hi, true),

@@ -4,12 +4,13 @@
 import Long from 'long';
 import { PAGE_SIZE } from '../mmu/halves.ts';
 import { PAGING_MODES, type PagingModeName } from '../mmu/paging-mode.ts';
-import type { Image, ImageCpu, RamExtent } from './image.ts';
+import { acOf, type Image, type ImageCpu, type RamExtent, withSameAs } from './image.ts';
 import { ImageError, require } from './image-error.ts';
 
 const MAGIC = 'MMUPTP1\n';
 const RECORD = 8 + PAGE_SIZE;
 const MAX_HEADER = 1 << 24;
+const MAX_PHYSICAL = new Long(0, 1 << 20, true); // 2^52
 
 type Json = Record<string, unknown>;
 
@@ -27,11 +28,13 @@ export function parseContainer(bytes: Uint8Array): Image {
   return {
     kind: 'ptpages',
     name: text(header, 'name'),
-    description: [header['note'], (header['source'] as Json | undefined)?.['package']].filter(Boolean).join('; '),
+    description: descriptionOf(header),
     features: featuresOf(header),
     ram: list(header, 'ram').map(ramExtent),
-    cpus: list(header, 'cpus').map((cpu, index) => imageCpu(cpu, index)),
+    cpus: withSameAs(imageCpus(header)),
     frames: pages.size,
+    frameNumbers: [...pages.keys()],
+    header,
     readFrame(frame, target) {
       const at = pages.get(frame);
       if (at === undefined) return false;
@@ -75,12 +78,24 @@ function indexPages(view: DataView, start: number, pages: number): Map<number, n
   return positions;
 }
 
+/** The two optional texts that say where the capture comes from. */
+function descriptionOf(header: Json): string {
+  const source = header['source'] ?? {};
+  require(isObject(source), () => 'source is not an object');
+  const texts = [optionalText(header, 'note'), optionalText(source, 'package')];
+  return texts.filter((given) => given !== '').join('; ');
+}
+
 function featuresOf(header: Json): Image['features'] {
   const maxPhyAddr = count(header, 'maxphyaddr');
   require(maxPhyAddr >= 32 && maxPhyAddr <= 52, () => `maxphyaddr is ${maxPhyAddr}, not 32 to 52`);
   const given = header['cpu_features'] ?? {};
   require(isObject(given), () => 'cpu_features is not an object');
-  const has = (name: string): boolean => given[name] !== false;
+  const has = (name: string): boolean => {
+    const value = given[name] ?? true;
+    require(typeof value === 'boolean', () => `cpu_features.${name} is ${shown(value)}, not true or false`);
+    return value;
+  };
   return {
     maxPhyAddr,
     page1gb: has('pdpe1gb'),
@@ -94,6 +109,7 @@ function featuresOf(header: Json): Image['features'] {
     pse36: has('pse36'),
     pge: has('pge'),
     pat: has('pat'),
+    pcid: has('pcid'),
   };
 }
 
@@ -103,22 +119,35 @@ function ramExtent(given: Json): RamExtent {
   return extent;
 }
 
+function imageCpus(header: Json): ImageCpu[] {
+  const cpus = list(header, 'cpus').map((cpu, position) => imageCpu(cpu, position));
+  const seen = new Set<number>();
+  for (const { index } of cpus) {
+    require(!seen.has(index), () => `two CPUs have index ${index}`);
+    seen.add(index);
+  }
+  return cpus;
+}
+
 function imageCpu(cpu: Json, position: number): ImageCpu {
   const index = cpu['index'] === undefined ? position : count(cpu, 'index');
   const paging = cpu['paging'];
   require(typeof paging === 'string' && Object.hasOwn(PAGING_MODES, paging), () =>
     `CPU ${index}: paging is ${shown(paging)}`);
-  const rip = cpu['rip'] === undefined ? undefined : register(cpu, 'rip');
+  const optional = (name: string): Long | undefined => (cpu[name] === undefined ? undefined : register(cpu, name));
+  const rflags = optional('rflags');
   const cpl = cpu['cpl'] === undefined ? 0 : count(cpu, 'cpl');
   require(cpl <= 3, () => `CPU ${index}: cpl is ${cpl}`);
   const values = { cr0: register(cpu, 'cr0'), cr3: register(cpu, 'cr3'), cr4: register(cpu, 'cr4') };
   return {
     ...values,
     index,
-    cr2: cpu['cr2'] === undefined ? Long.UZERO : register(cpu, 'cr2'),
+    cr2: optional('cr2') ?? Long.UZERO,
     efer: register(cpu, 'efer'),
-    rip,
+    rflags,
+    rip: optional('rip'),
     cpl,
+    ac: acOf(rflags),
     paging: paging as PagingModeName,
   };
 }
@@ -132,7 +161,7 @@ function register(from: Json, name: string): Long {
 
 function bytePosition(from: Json, name: string): number {
   const value = register(from, name);
-  require(value.getHighBitsUnsigned() <= 1 << 20, () => `${name} is ${shown(from[name])}, past 2^52`);
+  require(value.lessThanOrEqual(MAX_PHYSICAL), () => `${name} is ${shown(from[name])}, past 2^52`);
   return value.toNumber();
 }
 
@@ -147,6 +176,8 @@ function text(from: Json, name: string): string {
   require(typeof value === 'string', () => `${name} is ${shown(value)}, not a text`);
   return value;
 }
+
+const optionalText = (from: Json, name: string): string => (from[name] === undefined ? '' : text(from, name));
 
 function list(from: Json, name: string): Json[] {
   const value = from[name];

@@ -9,7 +9,7 @@ import Long from 'long';
 import { CR0_PG, CR4_LA57, CR4_PAE, EFER_LMA, EFER_LME, EFER_NXE } from '../cpu/control-bits.ts';
 import { PAGE_SIZE } from '../mmu/halves.ts';
 import type { PagingModeName } from '../mmu/paging-mode.ts';
-import type { Image, ImageCpu } from './image.ts';
+import { acOf, type Image, type ImageCpu, withSameAs } from './image.ts';
 import { require } from './image-error.ts';
 import { type RandomAccess, readExactly } from './reader.ts';
 
@@ -21,10 +21,14 @@ const PT_NOTE = 4;
 const PN_XNUM = 0xffff;
 /** QEMU writes one segment a RAM block: a dozen. */
 const MAX_SEGMENTS = 1 << 16;
-const MAX_NOTES = 1 << 26;
+/** Bytes of all note segments together; QEMU writes 0.8 KiB a CPU. Segments may overlap, so each alone is no bound. */
+const MAX_NOTES = 1 << 24;
+
+const NAME_QEMU = 0x51454d55; // 'QEMU'
 
 // QEMUCPUState: version, size, 18 registers, 10 segments of 24 bytes, CR0 to CR4.
 const RIP_AT = 8 + 16 * 8;
+const RFLAGS_AT = RIP_AT + 8;
 const CS_FLAGS_AT = 8 + 18 * 8 + 8;
 const CR_AT = 8 + 18 * 8 + 10 * 24;
 const STATE_SIZE = CR_AT + 5 * 8;
@@ -43,11 +47,13 @@ export const isElf = (start: Uint8Array): boolean =>
 
 /** ImageError where the core is malformed or has no QEMU notes. Nothing but headers and notes is read. */
 export function parseElfCore(source: RandomAccess): Image {
-  const identity = readExactly(source, 0, 64) ?? readExactly(source, 0, 52);
+  const elfClass = readExactly(source, 4, 1)?.[0];
+  require(elfClass !== undefined, () => 'the ELF header is cut short');
+  const is64 = elfClass === 2;
+  require(is64 || elfClass === 1, () => `ELF class ${elfClass} is neither 32-bit nor 64-bit`);
+  const identity = readExactly(source, 0, is64 ? 64 : 52);
   require(identity !== undefined, () => 'the ELF header is cut short');
   const header = new DataView(identity.buffer);
-  const is64 = header.getUint8(4) === 2;
-  require(is64 || header.getUint8(4) === 1, () => `ELF class ${header.getUint8(4)} is neither 32-bit nor 64-bit`);
   require(header.getUint8(5) === 1, () => 'the ELF file is not little-endian');
   require(header.getUint16(16, true) === ET_CORE, () => 'the ELF file is not a core');
   const machine = header.getUint16(18, true);
@@ -55,7 +61,10 @@ export function parseElfCore(source: RandomAccess): Image {
 
   const segments = readSegments(source, header, is64);
   const loads = segments.filter(({ type, fileSize }) => type === PT_LOAD && fileSize > 0);
-  const states = segments.filter(({ type }) => type === PT_NOTE).flatMap((segment) => cpuStates(source, segment));
+  const notes = segments.filter(({ type }) => type === PT_NOTE);
+  const noteBytes = notes.reduce((sum, { fileSize }) => sum + fileSize, 0);
+  require(noteBytes <= MAX_NOTES, () => `ELF notes of ${noteBytes} bytes`);
+  const states = notes.flatMap((segment) => cpuStates(source, segment));
   require(states.length > 0, () => 'the ELF core has no QEMU notes with CPU registers');
   return {
     kind: 'elf-core',
@@ -63,8 +72,9 @@ export function parseElfCore(source: RandomAccess): Image {
     description: `QEMU dump-guest-memory, ${machine === EM_X86_64 ? 'x86-64' : 'i386'}`,
     features: { maxPhyAddr: 52 },
     ram: loads.map(({ physical, fileSize }) => ({ start: physical, end: physical + fileSize })),
-    cpus: states.map((state, index) => imageCpu(state, index, machine === EM_X86_64)),
+    cpus: withSameAs(states.map((state, index) => imageCpu(state, index, machine === EM_X86_64))),
     frames: loads.reduce((frames, { fileSize }) => frames + Math.ceil(fileSize / PAGE_SIZE), 0),
+    frameNumbers: undefined,
     readFrame(frame, target) {
       let found = false;
       // Segments of a few bytes are legal: a frame may be made of several.
@@ -74,6 +84,8 @@ export function parseElfCore(source: RandomAccess): Image {
         if (start >= end) continue;
         const piece = target.subarray(start - frame * PAGE_SIZE, end - frame * PAGE_SIZE);
         found = source.read(offset + start - physical, piece) > 0 || found;
+        // With paging on, QEMU writes a frame once for each place it is mapped at: one copy is enough.
+        if (piece.length === PAGE_SIZE) break;
       }
       return found;
     },
@@ -91,7 +103,7 @@ function readSegments(source: RandomAccess, header: DataView, is64: boolean): Se
     require(sectionAt > 0 && section !== undefined, () => 'the ELF section header lies outside the file');
     entries = new DataView(section.buffer).getUint32(is64 ? 44 : 28, true);
   }
-  require(entrySize >= (is64 ? 56 : 32), () => `ELF program headers of ${entrySize} bytes`);
+  require(entrySize === (is64 ? 56 : 32), () => `ELF program headers of ${entrySize} bytes`);
   require(entries <= MAX_SEGMENTS, () => `${entries} ELF program headers`);
   const table = readExactly(source, tableAt, entries * entrySize);
   require(table !== undefined, () => 'the ELF program headers lie outside the file');
@@ -115,7 +127,6 @@ function readSegments(source: RandomAccess, header: DataView, is64: boolean): Se
 
 /** The descriptors of the QEMU notes in a segment. */
 function cpuStates(source: RandomAccess, { offset, fileSize }: Segment): DataView[] {
-  require(fileSize <= MAX_NOTES, () => `ELF notes of ${fileSize} bytes`);
   const bytes = readExactly(source, offset, fileSize);
   require(bytes !== undefined, () => 'the ELF notes lie outside the file');
   const view = new DataView(bytes.buffer);
@@ -123,10 +134,10 @@ function cpuStates(source: RandomAccess, { offset, fileSize }: Segment): DataVie
   for (let at = 0; at + 12 <= bytes.length; ) {
     const nameSize = view.getUint32(at, true);
     const size = view.getUint32(at + 4, true);
-    const name = new TextDecoder('latin1').decode(bytes.subarray(at + 12, Math.min(at + 12 + nameSize, at + 16)));
     const start = at + 12 + 4 * Math.ceil(nameSize / 4);
     require(start + size <= bytes.length, () => `the ELF note at byte ${at} runs over its segment`);
-    if (name === 'QEMU') {
+    // The name's size counts a zero byte at its end.
+    if (nameSize === 5 && view.getUint32(at + 12) === NAME_QEMU) {
       require(size >= STATE_SIZE, () => `the QEMU note at byte ${at} has ${size} bytes, not ${STATE_SIZE} or more`);
       states.push(new DataView(bytes.buffer, start, size));
     }
@@ -138,6 +149,7 @@ function cpuStates(source: RandomAccess, { offset, fileSize }: Segment): DataVie
 function imageCpu(state: DataView, index: number, isX86_64: boolean): ImageCpu {
   const register = (at: number): Long => new Long(state.getInt32(at, true), state.getInt32(at + 4, true), true);
   const [cr0, cr2, cr3, cr4] = [0, 2, 3, 4].map((number) => register(CR_AT + 8 * number)) as [Long, Long, Long, Long];
+  const rflags = register(RFLAGS_AT);
   const csFlags = state.getUint32(CS_FLAGS_AT, true);
   const isPaged = (cr0.low & CR0_PG) !== 0;
   const isLong = isPaged && (cr4.low & CR4_PAE) !== 0 && (isX86_64 || (csFlags & CS_L) !== 0);
@@ -149,8 +161,10 @@ function imageCpu(state: DataView, index: number, isX86_64: boolean): ImageCpu {
     cr3,
     cr4,
     efer: new Long(efer, 0, true),
+    rflags,
     rip: register(RIP_AT),
     cpl: (csFlags >>> CS_DPL_SHIFT) & 3,
+    ac: acOf(rflags),
     paging: pagingOf(isPaged, isLong, cr4.low),
   };
 }

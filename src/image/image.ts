@@ -4,6 +4,7 @@
 import type Long from 'long';
 import type { CpuState } from '../cpu/cpu.ts';
 import type { Features } from '../cpu/features.ts';
+import type { Frame } from '../mmu/halves.ts';
 import type { PagingModeName } from '../mmu/paging-mode.ts';
 
 /** One CPU of an image. Registers are unsigned. */
@@ -14,9 +15,14 @@ export interface ImageCpu extends CpuState {
   readonly cr3: Long;
   readonly cr4: Long;
   readonly efer: Long;
+  readonly rflags: Long | undefined;
   readonly rip: Long | undefined;
   readonly cpl: number;
+  /** EFLAGS.AC, 0 or 1: with SMAP it decides what the supervisor may touch. 0 where RFLAGS is unknown. */
+  readonly ac: number;
   readonly paging: PagingModeName;
+  /** Index of the first earlier CPU with the same CR3 and paging mode, and so the same tables. */
+  readonly sameAs?: number;
 }
 
 /** RAM of the machine: guest-physical bytes, `end` exclusive. */
@@ -37,6 +43,25 @@ export interface Image {
   readonly cpus: readonly ImageCpu[];
   /** Frames held, where they can be counted without reading the file. */
   readonly frames: number | undefined;
+  /** Their numbers, ascending, where the image lists them: containers only. */
+  readonly frameNumbers: readonly Frame[] | undefined;
+  /** The header of a container as it stands in the file, for people; its other fields are not checked. */
+  readonly header?: Readonly<Record<string, unknown>>;
   /** Copies a frame into `target` (4096 bytes, all zero before); false where the image does not hold it. */
-  readFrame(frame: number, target: Uint8Array): boolean;
+  readFrame(frame: Frame, target: Uint8Array): boolean;
+}
+
+/** EFLAGS.AC, bit 18. */
+export const acOf = (rflags: Long | undefined): number => (rflags === undefined ? 0 : (rflags.low >>> 18) & 1);
+
+/** Fills in `sameAs`. */
+export function withSameAs(cpus: readonly ImageCpu[]): ImageCpu[] {
+  const first = new Map<string, number>();
+  return cpus.map((cpu) => {
+    const tables = `${cpu.paging} ${cpu.cr3}`;
+    const sameAs = first.get(tables);
+    if (sameAs !== undefined) return { ...cpu, sameAs };
+    first.set(tables, cpu.index);
+    return cpu;
+  });
 }

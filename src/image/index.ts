@@ -6,4 +6,4 @@ export { type OpenOptions, openCpu, openImage } from './open-image.ts';
 export { leafLines, qemuLeaves, qemuMemLines, qemuTlbLines } from './qemu-listing.ts';
 export type { RawRegisters } from './raw.ts';
 export { bytesReader, type RandomAccess } from './reader.ts';
-export { writeContainer } from './write-container.ts';
+export { containerBytes, type Writable, writeContainer } from './write-container.ts';

@@ -3,30 +3,34 @@ import { Cpu } from '../cpu/cpu.ts';
 import { PhysicalMemory } from '../mmu/physical-memory.ts';
 import { isContainer, parseContainer } from './container.ts';
 import { isElf, parseElfCore } from './elf-core.ts';
-import { gunzip, isGzip } from './gzip.ts';
+import { gunzip, isGzip, MAX_INFLATED } from './gzip.ts';
 import type { Image, ImageCpu } from './image.ts';
 import { ImageError, require } from './image-error.ts';
 import { openRaw, type RawRegisters } from './raw.ts';
-import { bytesReader, type RandomAccess } from './reader.ts';
+import { bytesReader, type RandomAccess, readExactly } from './reader.ts';
 
 export interface OpenOptions {
   /** Registers for a raw dump; a file that is anything else refuses them. */
   readonly raw?: RawRegisters;
+  /** Largest container, or inflated gzip, that is taken into memory; bytes, default 2 GiB. ImageError above. */
+  readonly maxBytes?: number;
 }
 
 /** ImageError where the content is none of the formats, or a damaged one. */
 export async function openImage(source: RandomAccess | Uint8Array, options: OpenOptions = {}): Promise<Image> {
+  const limit = options.maxBytes ?? MAX_INFLATED;
   let reader = source instanceof Uint8Array ? bytesReader(source) : source;
   let start = startOf(reader);
   if (isGzip(start)) {
-    const inflated = await gunzip(reader);
+    const inflated = await gunzip(reader, limit);
     reader = bytesReader(inflated);
     start = startOf(reader);
     if (isContainer(start)) return refuseRegisters(options, parseContainer(inflated));
   }
   if (isContainer(start)) {
-    const bytes = new Uint8Array(reader.size);
-    reader.read(0, bytes);
+    require(reader.size <= limit, () => `a container of ${reader.size} bytes, more than ${limit}`);
+    const bytes = readExactly(reader, 0, reader.size);
+    require(bytes !== undefined, () => 'the file ended before its size');
     return refuseRegisters(options, parseContainer(bytes));
   }
   if (isElf(start)) return refuseRegisters(options, parseElfCore(reader));

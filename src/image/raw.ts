@@ -37,9 +37,12 @@ const CR4: Readonly<Record<RawRegisters['paging'], number>> = {
   '5-level': CR4_PAE | CR4_LA57,
 };
 
+/** ImageError where the dump cannot hold the tables; RangeError for registers that no processor has. */
 export function openRaw(source: RandomAccess, registers: RawRegisters): Image {
   const { paging, maxPhyAddr = 52, page1gb = true } = registers;
   require(source.size >= PAGE_SIZE, () => `a raw dump of ${source.size} bytes holds no page table`);
+  if (!Object.hasOwn(CR4, paging))
+    throw new RangeError(`paging is one of ${Object.keys(CR4).join(', ')}, not ${paging}`);
   const cr3 = toHalves(registers.cr3);
   require((cr3.high >>> 0) * 0x1_0000_0000 + (cr3.low >>> 0) < source.size, () =>
     `CR3 is 0x${cr3.toString(16)}, past the end of the dump (0x${source.size.toString(16)})`);
@@ -59,12 +62,15 @@ export function openRaw(source: RandomAccess, registers: RawRegisters): Image {
         cr3,
         cr4: word(CR4[paging]),
         efer: word(isLong ? EFER_LME | EFER_LMA | EFER_NXE : EFER_NXE),
+        rflags: undefined,
         rip: undefined,
         cpl: 0,
+        ac: 0,
         paging,
       },
     ],
     frames: Math.ceil(source.size / PAGE_SIZE),
+    frameNumbers: undefined,
     readFrame: (frame, target) => source.read(frame * PAGE_SIZE, target) > 0,
   };
 }

@@ -27,8 +27,7 @@ export function toHalves(address: Address): Long {
       return Long.fromString(address.slice(2), true, 16);
     default:
       if (address === null || typeof address !== 'object') break;
-      if (Number.isInteger(address.low) && Number.isInteger(address.high))
-        return new Long(address.low, address.high, true);
+      if (isHalf(address.low) && isHalf(address.high)) return new Long(address.low, address.high, true);
   }
   throw new RangeError(`not a 64-bit address: ${shown(address)}`);
 }
@@ -39,6 +38,10 @@ export function toPhysical(address: Address): number {
   if (high >>> 20 !== 0) throw new RangeError(`not a physical address (0 to 2^52 - 1): ${shown(address)}`);
   return high * 0x1_0000_0000 + (low >>> 0);
 }
+
+/** Signed or unsigned. */
+const isHalf = (half: unknown): half is number =>
+  Number.isInteger(half) && (half as number) >= -(2 ** 31) && (half as number) < 2 ** 32;
 
 const shown = (value: unknown): string => {
   if (typeof value === 'string') return JSON.stringify(value);

@@ -6,7 +6,7 @@
  */
 import { ALL_RIGHTS, narrow, patBit, withLeaf } from './access.ts';
 import { isPresent } from './entry.ts';
-import { type Frame, frameFrom, hiOf, loOf } from './halves.ts';
+import { type Frame, frameFrom, hiOf, isCanonical, loOf, PAGE_SIZE } from './halves.ts';
 import type { MemoryPort } from './memory-port.ts';
 import type { PagingFormat } from './paging-mode.ts';
 
@@ -108,14 +108,24 @@ export interface Run {
   readonly level: number;
 }
 
-/** Coalesces leaves. Two continue where the rights under `rightsMask`, page and frame do; `level` too where `bySize`. */
-export function* runsOf(all: Iterable<Leaf>, rightsMask: number, sizes: 'mixed' | 'same' = 'mixed'): Generator<Run> {
+/**
+ * Coalesces leaves. Two continue where the rights under `rightsMask`, page and frame do, and with `same` sizes the level
+ * too; never over the hole between the two halves of canonical addresses.
+ */
+export function* runsOf(
+  all: Iterable<Leaf>,
+  linearBits: number,
+  rightsMask: number,
+  sizes: 'mixed' | 'same' = 'mixed',
+): Generator<Run> {
+  const upperHalf = firstUpperPage(linearBits);
   let run: { page: number; pages: number; frame: Frame; rights: number; level: number } | undefined;
   for (const { page, pages, frame, rights: raw, level } of all) {
     const rights = raw & rightsMask;
     const continues =
       run !== undefined &&
       run.page + run.pages === page &&
+      page !== upperHalf &&
       run.frame + run.pages === frame &&
       run.rights === rights &&
       (sizes === 'mixed' || run.level === level);
@@ -130,15 +140,29 @@ export function* runsOf(all: Iterable<Leaf>, rightsMask: number, sizes: 'mixed' 
   if (run !== undefined) yield run;
 }
 
+/** The first page whose address is sign-extended; of 32-bit addresses, the number of pages. */
+const firstUpperPage = (linearBits: number): number => (linearBits === 32 ? 2 ** 20 : 2 ** (linearBits - 13));
+
 /** Halves of the address of a page as in `Leaf`, sign-extended from the top linear bit in 64-bit modes. */
 export function addressOf(page: number, linearBits: number): { lo: number; hi: number } {
-  const half = 2 ** (linearBits - 13);
-  const signed = linearBits > 32 && page >= half;
-  const lo = loOf((page % 0x100000) * 4096);
-  const hi = hiOf((page - (page % 0x100000)) * 4096);
-  return { lo, hi: signed ? hi | -(1 << (linearBits - 32)) : hi };
+  const lo = loOf((page % 0x100000) * PAGE_SIZE);
+  const hi = hiOf((page - (page % 0x100000)) * PAGE_SIZE);
+  return { lo, hi: page >= firstUpperPage(linearBits) ? hi | -(1 << (linearBits - 32)) : hi };
 }
 
-/** The page, as in `Leaf`, that an address lies in. */
-export const pageAt = (lo: number, hi: number, linearBits: number): number =>
-  linearBits === 32 ? lo >>> 12 : (hi & ((1 << (linearBits - 32)) - 1)) * 0x100000 + (lo >>> 12);
+/**
+ * The page, as in `Leaf`, that an address lies in. Of an address that none has (in the hole, or past 2^32 in 32-bit modes),
+ * the first page above it.
+ */
+export function pageAt(lo: number, hi: number, linearBits: number): number {
+  if (!hasPage(hi, linearBits)) return firstUpperPage(linearBits);
+  const high = linearBits === 32 ? 0 : hi & ((1 << (linearBits - 32)) - 1);
+  return high * 0x100000 + (lo >>> 12);
+}
+
+/** One past the last page that starts at or below an address. */
+export const pageAfter = (lo: number, hi: number, linearBits: number): number =>
+  pageAt(lo, hi, linearBits) + (hasPage(hi, linearBits) ? 1 : 0);
+
+const hasPage = (hi: number, linearBits: number): boolean =>
+  linearBits === 32 ? hi === 0 : isCanonical(hi, linearBits);

@@ -247,11 +247,10 @@ export class PhysicalMemory {
 
   #forEachPage(start: number, size: number, change: (page: number) => void): void {
     checkRange('range', start, size);
-    for (let at = start; at < start + size; at += PAGE_SIZE) {
-      const page = this.pageOf(at / PAGE_SIZE);
-      if (page < 0) throw new RangeError(`no RAM at ${hexNumber(at)}`);
-      change(page);
-    }
+    const pages = Array.from({ length: size / PAGE_SIZE }, (_, at) => this.pageOf(start / PAGE_SIZE + at));
+    const missing = pages.findIndex((page) => page < 0);
+    if (missing >= 0) throw new RangeError(`no RAM at ${hexNumber(start + missing * PAGE_SIZE)}`);
+    pages.forEach(change);
     this.#flagsTightened();
   }
 
@@ -285,7 +284,10 @@ export class PhysicalMemory {
     }
     const target = this.bytes.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
     if (this.#sparse.load(frame, target)) this.#sparseUsed += 1;
-    else page = -1;
+    else {
+      target.fill(0); // the next frame begins with zeros, whatever the loader left
+      page = -1;
+    }
     pages.set(frame, page);
     return page;
   }

@@ -10,7 +10,9 @@ import type { Frame } from './halves.ts';
 /** The context of entries that all PCIDs use. PCIDs are 0 to 4095. */
 export const GLOBAL_CONTEXT: number = 4096;
 
+/** Contexts of slots without an entry: never used, and dropped. The first ends a search in a cache that grows. */
 const EMPTY = -1;
+const DROPPED = -2;
 
 /** When what was flushed: shared by the caches that one operation flushes together. */
 export class Generations {
@@ -68,6 +70,11 @@ export class TranslationCache {
   readonly #replacement: Replacement;
   readonly #generations: Generations;
   #setMask = 0;
+  /** Slots that a search may look at: the ways of a set, or all of a cache that grows. */
+  #reach = 0;
+  #slotMask = 0;
+  /** Slots that are not EMPTY, of a cache that grows. */
+  #used = 0;
   #next = 1; // round robin, or the state of the generator
   #tagLo = new Int32Array(0);
   #tagHi = new Int32Array(0);
@@ -103,6 +110,7 @@ export class TranslationCache {
     this.#maskLo = shift < 32 ? -(1 << shift) : 0;
     this.#maskHi = shift < 32 ? -1 : -(1 << (shift - 32));
     this.#context.fill(EMPTY);
+    this.#used = 0;
     this.isUsed = false;
     this.#hasGlobal = false;
   }
@@ -146,7 +154,7 @@ export class TranslationCache {
     if (!this.isUsed) return false;
     const slot = this.#find(lo & this.#maskLo, hi & this.#maskHi, context);
     if (slot < 0) return false;
-    this.#context[slot] = EMPTY;
+    this.#context[slot] = DROPPED;
     return true;
   }
 
@@ -159,15 +167,19 @@ export class TranslationCache {
 
   #find(tagLo: number, tagHi: number, context: number): number {
     const first = this.#set(tagLo, tagHi, context);
-    for (let slot = first; slot < first + this.#ways; slot++)
-      if (this.#tagLo[slot] === tagLo && this.#tagHi[slot] === tagHi && this.#context[slot] === context)
+    for (let nth = 0; nth < this.#reach; nth++) {
+      const slot = (first + nth) & this.#slotMask;
+      const found = this.#context[slot]!;
+      if (found === context && this.#tagLo[slot] === tagLo && this.#tagHi[slot] === tagHi)
         return this.#generations.isLive(context, this.#stamp[slot]!) ? slot : -1;
+      if (found === EMPTY && this.#grows) return -1;
+    }
     return -1;
   }
 
   #isLive(slot: number): boolean {
     const context = this.#context[slot]!;
-    return context !== EMPTY && this.#generations.isLive(context, this.#stamp[slot]!);
+    return context >= 0 && this.#generations.isLive(context, this.#stamp[slot]!);
   }
 
   /** First slot of a set. High bits are folded in: kernel and user halves would meet under plain low bits. */
@@ -178,18 +190,21 @@ export class TranslationCache {
     return (mixed & this.#setMask) * this.#ways;
   }
 
-  /** Where an entry goes: over its older self, over a dead one, into a grown cache, or over a victim. */
+  /** Where an entry goes: over its older self, over one that is not live, or over a victim. */
   #place(tagLo: number, tagHi: number, context: number): number {
+    if (this.#grows && 4 * this.#used >= 3 * this.#context.length) this.#rebuild();
     const first = this.#set(tagLo, tagHi, context);
-    let dead = -1;
-    for (let slot = first; slot < first + this.#ways; slot++) {
-      if (this.#tagLo[slot] === tagLo && this.#tagHi[slot] === tagHi && this.#context[slot] === context) return slot;
-      if (!this.#isLive(slot)) dead = slot;
+    let free = -1;
+    for (let nth = 0; nth < this.#reach; nth++) {
+      const slot = (first + nth) & this.#slotMask;
+      const found = this.#context[slot]!;
+      if (found === context && this.#tagLo[slot] === tagLo && this.#tagHi[slot] === tagHi) return slot;
+      if (free < 0 && !this.#isLive(slot)) free = slot;
+      if (found === EMPTY && this.#grows) break;
     }
-    if (dead >= 0) return dead;
-    if (this.#grows) {
-      this.#grow();
-      return this.#place(tagLo, tagHi, context);
+    if (free >= 0) {
+      if (this.#context[free] === EMPTY) this.#used += 1;
+      return free;
     }
     const victim = first + this.#victim();
     this.onEvict(this.#tagLo[victim]!, this.#tagHi[victim]!, this.#shift);
@@ -201,21 +216,20 @@ export class TranslationCache {
     return (this.#next >>> (this.#replacement === 'random' ? 16 : 0)) & (this.#ways - 1);
   }
 
-  #grow(): void {
-    const { length } = this.#context;
-    const old = { tagLo: this.#tagLo, tagHi: this.#tagHi, context: this.#context, stamp: this.#stamp };
-    const { frame, rights } = { frame: this.#frame, rights: this.#rights };
-    this.#allocate(2 * length);
-    for (let slot = 0; slot < length; slot++) {
-      const context = old.context[slot]!;
-      if (context === EMPTY || !this.#generations.isLive(context, old.stamp[slot]!)) continue;
-      this.fill(old.tagLo[slot]!, old.tagHi[slot]!, context, frame[slot]!, rights[slot]!);
-      // fill() stamped it now: the entry is as live as before, nothing was flushed in between
-    }
+  /** Makes room in a cache that grows: what is not live goes, and where that is not enough, the cache doubles. */
+  #rebuild(): void {
+    const live: number[][] = [];
+    this.forEach((...entry) => live.push(entry));
+    this.#allocate(4 * live.length > this.#context.length ? 2 * this.#context.length : this.#context.length);
+    // fill() stamps them now: they are as live as before, since nothing was flushed in between
+    for (const [lo, hi, context, frame, rights] of live) this.fill(lo!, hi!, context!, frame!, rights!);
   }
 
   #allocate(entries: number): void {
     this.#setMask = Math.max(0, entries / this.#ways - 1);
+    this.#slotMask = entries - 1;
+    this.#reach = this.#grows ? entries : this.#ways;
+    this.#used = 0;
     this.#tagLo = new Int32Array(entries);
     this.#tagHi = new Int32Array(entries);
     this.#context = new Int32Array(entries).fill(EMPTY);

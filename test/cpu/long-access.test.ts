@@ -44,7 +44,12 @@ describe('cpu.long', () => {
   it.each(METHODS)('%s throws a page fault with its error code and address', (_name, code, act) => {
     const { cpu } = guest();
     const fault = thrown(() => act(cpu, UNMAPPED));
-    expect([fault.vector, fault.errorCode, fault.address.toBigInt(), fault.address.unsigned]).toEqual([PF, code, UNMAPPED, true]);
+    expect([fault.vector, fault.errorCode, fault.address.toBigInt(), fault.address.unsigned]).toEqual([
+      PF,
+      code,
+      UNMAPPED,
+      true,
+    ]);
     expect(fault.message).toBe(`#PF(${code.toString(16)}) at ffff800012346000`);
     expect(fault.name).toBe('FaultError');
     expect(() => act(cpu, BASE)).not.toThrow();
@@ -147,7 +152,11 @@ describe('cpu.long', () => {
 
   it('explains the walk of an access', () => {
     const { cpu } = guest().map(UNMAPPED, P | US);
-    expect(cpu.long.explain(UNMAPPED, WRITE)).toMatchObject({ vector: PF, errorCode: 3, summary: 'the access rights deny the access' });
+    expect(cpu.long.explain(UNMAPPED, WRITE)).toMatchObject({
+      vector: PF,
+      errorCode: 3,
+      summary: 'the access rights deny the access',
+    });
     expect(cpu.long.explain(BASE + 1n).physical?.toNumber()).toBe(0x5001);
   });
 });

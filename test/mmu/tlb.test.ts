@@ -3,7 +3,15 @@ import { PAGING_MODES, PagingFormat } from '../../src/mmu/paging-mode.ts';
 import { Tlb } from '../../src/mmu/tlb.ts';
 import { GLOBAL_CONTEXT } from '../../src/mmu/translation-cache.ts';
 
-const features = { maxPhyAddr: 46, nxe: true, pse: true, pse36: true, pat: true, page1gb: true, vendor: 'intel' } as const;
+const features = {
+  maxPhyAddr: 46,
+  nxe: true,
+  pse: true,
+  pse36: true,
+  pat: true,
+  page1gb: true,
+  vendor: 'intel',
+} as const;
 
 function tlb(onEvict: (lo: number, hi: number, shift: number) => void = () => {}): Tlb {
   const shape = { entries: 16, ways: 4, replacement: 'round-robin' } as const;
@@ -30,7 +38,8 @@ describe('a TLB', () => {
 
   it('drops every size that translates an address, own and global', () => {
     const cache = tlb();
-    for (const level of [1, 2, 3]) for (const context of [5, 6, GLOBAL_CONTEXT]) cache.fill(0x4020_1000, 0, context, level, context, 0);
+    for (const level of [1, 2, 3])
+      for (const context of [5, 6, GLOBAL_CONTEXT]) cache.fill(0x4020_1000, 0, context, level, context, 0);
     expect(cache.dropPage(0x4020_1fff, 0, 5)).toBe(3);
     expect([found(cache, 0x4020_1000, 5), found(cache, 0x4020_1000, 6)]).toEqual([undefined, [1, 6, 0]]);
     expect(cache.dropOf(0x4020_2000, 0, 6)).toBe(3);

@@ -4,7 +4,8 @@ import { A, ALL, D, Guest, P, ROOT, RW } from '../support/guest.ts';
 describe('a walk', () => {
   it('marks every entry it used, and D in the leaf it writes through', () => {
     const guest = new Guest({ mode: '5-level', caches: { tlb: 'off', structures: 'off' } }).map(0x1234_5678_9000n, ALL);
-    const marks = (): bigint[] => [5, 4, 3, 2, 1].map((level) => guest.entryAt(guest.entryAddress(0x1234_5678_9000n, level)) & (A | D));
+    const marks = (): bigint[] =>
+      [5, 4, 3, 2, 1].map((level) => guest.entryAt(guest.entryAddress(0x1234_5678_9000n, level)) & (A | D));
     guest.cpu.read8(0x5678_9000, 0x1234);
     expect(marks()).toEqual([A, A, A, A, A]);
     guest.cpu.write8(0x5678_9000, 0x1234, 1);
