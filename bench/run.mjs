@@ -86,7 +86,7 @@ function row({ name, rawNs, ns, ratio, medianNs, p90Ns }) {
   return [name, digits(rawNs), digits(ns), digits(ratio), digits(medianNs), digits(p90Ns)];
 }
 
-const line = ([name, ...figures]) => name.padEnd(44) + figures.map((figure) => figure.padStart(8)).join('');
+const line = ([name, ...figures]) => name.padEnd(48) + figures.map((figure) => figure.padStart(8)).join('');
 
 function main() {
   const { path, remove } = libraryPath();

@@ -329,8 +329,8 @@ export const MUTANTS = [
     ],
     [
       'a split store writes its first page before the second is checked',
-      'if (this.faulted !== NONE) return this.faulted;\n    const offset',
-      'if (this.faulted !== NONE && this.frame >= 0) this.physical.store(this.frame, lo & OFFSET_MASK, 1, valueLo, 0);\n    if (this.faulted !== NONE) return this.faulted;\n    const offset',
+      'if (this.faulted !== NONE) return this.faulted;\n    const offset = lo & OFFSET_MASK;\n    if (',
+      'if (this.faulted !== NONE && this.frame >= 0) this.physical.store(this.frame, lo & OFFSET_MASK, 1, valueLo, 0);\n    if (this.faulted !== NONE) return this.faulted;\n    const offset = lo & OFFSET_MASK;\n    if (',
     ],
     [
       'CR2 of a fault on the second page is the address of the access',
@@ -339,19 +339,28 @@ export const MUTANTS = [
     ],
     [
       'a split access does not carry into the high half',
-      'is64Bit && nextLo === 0 ? (hi + 1) | 0 : this.#hi',
-      'this.#hi',
+      'is64Bit && nextLo === 0 ? (hi + 1) | 0 : linearHi',
+      'linearHi',
     ],
     [
-      'the second page of a split access is the next frame',
-      'const second = this.secondFrame;',
-      'const second = this.frame + 1;',
+      'the second page of a split load is the next frame',
+      'physical.load(offset + k < PAGE_SIZE ? frame : secondFrame,',
+      'physical.load(offset + k < PAGE_SIZE ? frame : frame + 1,',
     ],
-    ['linear addresses outside 64-bit code keep their high half', 'this.#hi = is64Bit ? hi : 0;', 'this.#hi = hi;'],
+    [
+      'the second page of a split store is the next frame',
+      'physical.store(offset + k < PAGE_SIZE ? frame : secondFrame,',
+      'physical.store(offset + k < PAGE_SIZE ? frame : frame + 1,',
+    ],
+    [
+      'linear addresses outside 64-bit code keep their high half',
+      'const linearHi = is64Bit ? hi : 0;',
+      'const linearHi = hi;',
+    ],
     [
       'implicit accesses at CPL 3 fill the hit views of the user',
-      'if (vector === NONE && this.#usesViews && (access & IMPLICIT) === 0)',
-      'if (vector === NONE && this.#usesViews)',
+      'this.translator.isCached && (access & IMPLICIT) === 0 &&',
+      'this.translator.isCached &&',
     ],
     [
       'ROM and code pages get a write view',

@@ -1,5 +1,5 @@
 // Tests of the tests: plants each mistake of mutants.mjs in a copy of the project and expects the tests to fail.
-//   node scripts/mutations.mjs [--only N[,N…]] [--list]
+//   npm run test:mutations [-- --list] [-- --only N[,N…]] [-- TESTS…]
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -16,7 +16,10 @@ const LINKED = ['node_modules', 'dist'];
 const LIMIT_MS = 10 * 60_000;
 const SLOTS = Math.max(1, Math.min(2, availableParallelism()));
 
-const { values: options } = parseArgs({ options: { only: { type: 'string' }, list: { type: 'boolean' } } });
+const { values: options, positionals } = parseArgs({
+  options: { only: { type: 'string' }, list: { type: 'boolean' } },
+  allowPositionals: true,
+});
 const width = String(MUTANTS.length).length;
 const title = ({ number, file, breaks }) => `${String(number).padStart(width)} ${file.padEnd(32)} ${breaks}`;
 const all = MUTANTS.map((mutant, at) => ({ ...mutant, number: at + 1 }));
@@ -45,9 +48,9 @@ function copyProject(from) {
 
 /** Runs the tests in a folder; the outcome and the first lines that tell of a failure. */
 function runTests(folder, bail) {
-  const folders = FOLDERS.filter((path) => existsSync(join(folder, path)));
+  const tests = positionals.length > 0 ? positionals : FOLDERS.filter((path) => existsSync(join(folder, path)));
   const args = ['node_modules/vitest/vitest.mjs', 'run', '--no-file-parallelism', ...(bail ? ['--bail=1'] : [])];
-  const child = spawn(process.execPath, [...args, '--reporter=default', ...folders], {
+  const child = spawn(process.execPath, [...args, '--reporter=default', ...tests], {
     cwd: folder,
     detached: true, // its own process group: vitest's workers end with it
     stdio: ['ignore', 'pipe', 'pipe'],

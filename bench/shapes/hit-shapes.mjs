@@ -1,209 +1,150 @@
-// Which shape the hit path takes: one variant per process (a call site that has seen two classes is five times slower).
-//   node bench/shapes/hit-shapes.mjs            runs every variant in a process of its own
-//   node bench/shapes/hit-shapes.mjs VARIANT    runs one
-// Every variant checks tag, rights (separate read view), generation and PCID (both inside the key or the tag).
+// Which shape the hit path takes; docs/decisions/0002-hit-path.md has the figures and the choice.
+//   node bench/shapes/hit-shapes.mjs [VARIANT]    one, or each in a process of its own
+// All check the page, the alignment, the rights (a view for each kind of access), the PCID and the generation.
 import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { BASE_LO, HI, randomStream, sequentialStream } from '../guest.mjs';
+import * as loops from '../loops.mjs';
+import { compare } from '../measure.mjs';
 
 const SLOTS = 4096;
 const MASK = SLOTS - 1;
+const KEY = 0x2a5000; // regime and generation: permutes the slots
+const TAG32 = -4096 | 3;
 
+const view = () => ({
+  key: KEY,
+  tagLo: new Int32Array(SLOTS).fill(-1),
+  tagHi: new Int32Array(SLOTS),
+  word: new Int32Array(SLOTS),
+});
+
+/** Three arrays of a view; the caller resets `faulted`. */
 class Split {
-  // three arrays; the regime's generation permutes the index, so no word of the entry carries it
+  faulted = 0;
+  reads = view();
   constructor(words) {
     this.words = words;
-    this.faulted = 0;
-    this.reads = {
-      key: 0x2a5000,
-      tagLo: new Int32Array(SLOTS).fill(-1),
-      tagHi: new Int32Array(SLOTS),
-      base: new Int32Array(SLOTS),
-    };
   }
-  fill(lo, hi, base) {
-    const v = this.reads,
-      i = ((lo ^ v.key) >>> 12) & MASK;
-    v.tagLo[i] = lo & ~0xfff;
-    v.tagHi[i] = hi;
-    v.base[i] = base;
+  fill(lo, hi, word) {
+    const slot = ((lo ^ KEY) >>> 12) & MASK;
+    const { tagLo, tagHi, word: words } = this.reads;
+    [tagLo[slot], tagHi[slot], words[slot]] = [lo & -4096, hi, word];
   }
   read32(lo, hi) {
-    const v = this.reads;
-    const i = ((lo ^ v.key) >>> 12) & MASK;
-    if (v.tagLo[i] === (lo & 0xfffff003) && v.tagHi[i] === hi) return this.words[v.base[i] | ((lo >>> 2) & 0x3ff)];
-    return this.slow(lo, hi);
+    const { reads } = this;
+    const slot = ((lo ^ reads.key) >>> 12) & MASK;
+    if (reads.tagLo[slot] !== (lo & TAG32) || reads.tagHi[slot] !== hi) return this.slow(lo, hi);
+    return this.words[reads.word[slot] | ((lo >>> 2) & 0x3ff)];
   }
   slow(lo, hi) {
     this.faulted = 14;
     return lo ^ hi;
   }
 }
+
+/** The same, and a hit stores faulted = 0. */
 class SplitStore extends Split {
-  // the same, and a hit also stores faulted = 0, so that callers need not reset it
   read32(lo, hi) {
-    const v = this.reads;
-    const i = ((lo ^ v.key) >>> 12) & MASK;
-    if (v.tagLo[i] === (lo & 0xfffff003) && v.tagHi[i] === hi) {
-      this.faulted = 0;
-      return this.words[v.base[i] | ((lo >>> 2) & 0x3ff)];
-    }
-    return this.slow(lo, hi);
+    const { reads } = this;
+    const slot = ((lo ^ reads.key) >>> 12) & MASK;
+    if (reads.tagLo[slot] !== (lo & TAG32) || reads.tagHi[slot] !== hi) return this.slow(lo, hi);
+    this.faulted = 0;
+    return this.words[reads.word[slot] | ((lo >>> 2) & 0x3ff)];
   }
 }
+
+/** The arrays are fields of the CPU. */
 class Flat extends Split {
-  // arrays are fields of the CPU itself
   constructor(words) {
     super(words);
-    this.key = this.reads.key;
-    this.tagLo = this.reads.tagLo;
-    this.tagHi = this.reads.tagHi;
-    this.base = this.reads.base;
+    Object.assign(this, this.reads);
   }
   read32(lo, hi) {
-    const i = ((lo ^ this.key) >>> 12) & MASK;
-    if (this.tagLo[i] === (lo & 0xfffff003) && this.tagHi[i] === hi) {
-      this.faulted = 0;
-      return this.words[this.base[i] | ((lo >>> 2) & 0x3ff)];
-    }
-    return this.slow(lo, hi);
+    const slot = ((lo ^ this.key) >>> 12) & MASK;
+    if (this.tagLo[slot] !== (lo & TAG32) || this.tagHi[slot] !== hi) return this.slow(lo, hi);
+    this.faulted = 0;
+    return this.words[this.word[slot] | ((lo >>> 2) & 0x3ff)];
   }
 }
+
+/** One array of four-word slots. */
 class Interleaved extends Split {
-  // one array of four-word slots
-  constructor(words) {
-    super(words);
-    this.key = 0x2a5000;
-    this.slots = new Int32Array(4 * SLOTS).fill(-1);
-  }
-  fill(lo, hi, base) {
-    const i = (((lo ^ this.key) >>> 12) & MASK) << 2,
-      s = this.slots;
-    s[i] = lo & ~0xfff;
-    s[i + 1] = hi;
-    s[i + 2] = base;
+  key = KEY;
+  slots = new Int32Array(4 * SLOTS).fill(-1);
+  fill(lo, hi, word) {
+    this.slots.set([lo & -4096, hi, word], (((lo ^ KEY) >>> 12) & MASK) << 2);
   }
   read32(lo, hi) {
-    const s = this.slots;
-    const i = ((lo ^ this.key) >>> 10) & (MASK << 2);
-    if (s[i] === (lo & 0xfffff003) && s[i + 1] === hi) {
-      this.faulted = 0;
-      return this.words[s[i + 2] | ((lo >>> 2) & 0x3ff)];
-    }
-    return this.slow(lo, hi);
+    const { slots } = this;
+    const at = ((lo ^ this.key) >>> 10) & (MASK << 2);
+    if (slots[at] !== (lo & TAG32) || slots[at + 1] !== hi) return this.slow(lo, hi);
+    this.faulted = 0;
+    return this.words[slots[at + 2] | ((lo >>> 2) & 0x3ff)];
   }
 }
+
+/** The generation is a fourth word, which is compared. */
 class Generation extends Split {
-  // the generation as a fourth word, compared
-  constructor(words) {
-    super(words);
-    this.generation = 7;
-    this.gens = new Int32Array(SLOTS);
-  }
-  fill(lo, hi, base) {
-    super.fill(lo, hi, base);
-    this.gens[((lo ^ this.reads.key) >>> 12) & MASK] = this.generation;
-  }
+  generation = 7;
+  generations = new Int32Array(SLOTS).fill(this.generation);
   read32(lo, hi) {
-    const v = this.reads;
-    const i = ((lo ^ v.key) >>> 12) & MASK;
-    if (v.tagLo[i] === (lo & 0xfffff003) && v.tagHi[i] === hi && this.gens[i] === this.generation) {
-      this.faulted = 0;
-      return this.words[v.base[i] | ((lo >>> 2) & 0x3ff)];
-    }
-    return this.slow(lo, hi);
+    const { reads } = this;
+    const slot = ((lo ^ reads.key) >>> 12) & MASK;
+    if (reads.tagLo[slot] !== (lo & TAG32) || reads.tagHi[slot] !== hi || this.generations[slot] !== this.generation)
+      return this.slow(lo, hi);
+    this.faulted = 0;
+    return this.words[reads.word[slot] | ((lo >>> 2) & 0x3ff)];
   }
 }
+
+/** The page and the alignment bits as one double. */
 class DoubleExact extends Split {
-  // page number and alignment in one double: the address itself with the offset's alignment bits kept
-  constructor(words) {
-    super(words);
-    this.tags = new Float64Array(SLOTS).fill(NaN);
-    this.key = 0x2a5000;
-    this.base = new Int32Array(SLOTS);
-  }
-  fill(lo, hi, base) {
-    const i = ((lo ^ this.key) >>> 12) & MASK;
-    this.tags[i] = hi * 4294967296 + (lo & ~0xfff);
-    this.base[i] = base;
+  tags = new Float64Array(SLOTS).fill(NaN);
+  fill(lo, hi, word) {
+    super.fill(lo, hi, word);
+    this.tags[((lo ^ KEY) >>> 12) & MASK] = hi * 0x1_0000_0000 + (lo & -4096);
   }
   read32(lo, hi) {
-    const i = ((lo ^ this.key) >>> 12) & MASK;
-    if (this.tags[i] === hi * 4294967296 + (lo & 0xfffff003)) {
-      this.faulted = 0;
-      return this.words[this.base[i] | ((lo >>> 2) & 0x3ff)];
-    }
-    return this.slow(lo, hi);
+    const { reads } = this;
+    const slot = ((lo ^ reads.key) >>> 12) & MASK;
+    if (this.tags[slot] !== hi * 0x1_0000_0000 + (lo & TAG32)) return this.slow(lo, hi);
+    this.faulted = 0;
+    return this.words[reads.word[slot] | ((lo >>> 2) & 0x3ff)];
   }
 }
-const variants = {
-  raw: null,
+
+const VARIANTS = {
+  raw: undefined,
   split: Split,
   'split + faulted=0': SplitStore,
   flat: Flat,
   interleaved: Interleaved,
   generation: Generation,
-  'double tag': DoubleExact,
+  'double exact': DoubleExact,
 };
 
-function streams() {
-  const n = 4096,
-    random = new Int32Array(n),
-    sequential = new Int32Array(n);
-  let x = 12345;
-  for (let k = 0; k < n; k++) {
-    x = (Math.imul(x, 1103515245) + 12345) | 0;
-    random[k] = ((x >>> 8) % 200) * 4096 + (((x >>> 4) & 0x3ff) << 2);
-    sequential[k] = k * 4;
-  }
-  return { random, sequential };
-}
 function measure(name) {
-  const buffer = new SharedArrayBuffer(16 << 20),
-    words = new Int32Array(buffer);
-  for (let i = 0; i < words.length; i++) words[i] = i;
-  const all = streams(),
-    BASE = 0x40000000,
-    HI = 0x7f12,
-    result = {};
-  const V = variants[name],
-    cpu = V && new V(words);
-  if (cpu) for (let p = 0; p < 200; p++) cpu.fill(BASE + p * 4096, HI, p * 1024);
-  const raw = (s, rounds) => {
-    let sum = 0;
-    for (let r = 0; r < rounds; r++) for (let k = 0; k < 4096; k++) sum = (sum + words[s[k] >>> 2]) | 0;
-    return sum;
-  };
-  const through = (s, rounds) => {
-    let sum = 0;
-    for (let r = 0; r < rounds; r++)
-      for (let k = 0; k < 4096; k++) {
-        const v = cpu.read32((BASE + s[k]) | 0, HI);
-        if (cpu.faulted !== 0) throw new Error('fault');
-        sum = (sum + v) | 0;
-      }
-    return sum;
-  };
-  for (const kind of ['random', 'sequential']) {
-    let best = Infinity,
-      sink = 0;
-    for (let round = 0; round < 60; round++) {
-      const t = process.hrtime.bigint();
-      sink ^= (cpu ? through : raw)(all[kind], 244);
-      const ns = Number(process.hrtime.bigint() - t) / (244 * 4096);
-      if (round > 5 && ns < best) best = ns;
-    }
-    result[kind] = +best.toFixed(2);
-    result.sink = sink;
-  }
-  return result;
+  const words = Int32Array.from({ length: 200 * 1024 }, (_, at) => at);
+  const Variant = VARIANTS[name];
+  const cpu = Variant && new Variant(words);
+  for (let page = 0; page < 200; page++) cpu?.fill(BASE_LO + page * 4096, HI, page * 1024);
+  const run = (stream) =>
+    cpu ? loops.cpu.read32({ cpu }, stream) : loops.raw.read32({ machine: { memory: { words } } }, stream);
+  const variants = [randomStream(4, 200), sequentialStream(4)].map((stream) => ({
+    run: run(stream),
+    operations: 4096,
+  }));
+  return compare(variants, { rounds: 1000, warmUpMs: 200 }).map(({ ns }) => ns.toFixed(2));
 }
-const only = process.argv[2];
-if (only) console.log(JSON.stringify(measure(only)));
-else
-  for (const name of Object.keys(variants)) {
-    const { random, sequential } = JSON.parse(
-      execFileSync(process.execPath, [process.argv[1], name], { encoding: 'utf8' }),
-    );
-    console.log(
-      `${name.padEnd(20)} random ${random.toFixed(2).padStart(6)} ns   sequential ${sequential.toFixed(2).padStart(6)} ns`,
-    );
+
+const [, , only] = process.argv;
+if (only) console.log(measure(only).join(' '));
+else {
+  console.log('ns per 32-bit load     random  sequential');
+  for (const name of Object.keys(VARIANTS)) {
+    const output = execFileSync(process.execPath, [fileURLToPath(import.meta.url), name], { encoding: 'utf8' });
+    const [random, sequential] = output.trim().split(' ');
+    console.log(name.padEnd(20) + random.padStart(9) + sequential.padStart(12));
   }
+}

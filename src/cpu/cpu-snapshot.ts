@@ -2,6 +2,7 @@
  * A CPU as plain data, and back: registers, TLB and structure caches, counters. JSON-safe. Hit views are derived and not
  * kept; watchpoints are the embedder's.
  */
+import { MEMORY_TYPE_MSRS } from '../mmu/memory-type.ts';
 import type { Counters } from './counters.ts';
 import type { RegisterValues } from './registers.ts';
 import type { Translator } from './translator.ts';
@@ -14,6 +15,8 @@ export interface CpuSnapshot {
   readonly registers: RegisterValues;
   readonly cr2: readonly [lo: number, hi: number];
   readonly a20Masked: boolean;
+  /** [MSR, lo, hi] of IA32_PAT and the MTRRs. */
+  readonly memoryTypes: readonly (readonly [msr: number, lo: number, hi: number])[];
   /** [lo, hi, context, level, frame, rights] of each TLB entry; context 4096 is global. */
   readonly tlb: readonly (readonly number[])[];
   /** [level, lo, hi, pcid, table, rights] of each structure-cache entry. */
@@ -32,6 +35,7 @@ export function snapshotCpu(translator: Translator): CpuSnapshot {
     registers: translator.registers.values(),
     cr2: [translator.cr2Lo, translator.cr2Hi],
     a20Masked: translator.a20Masked,
+    memoryTypes: MEMORY_TYPE_MSRS.map((msr) => [msr, ...translator.memoryTypes.readMsr(msr)!]),
     tlb,
     structures,
     counters: { hits, misses, walks, faults, invalidations },
@@ -50,6 +54,7 @@ export function restoreCpu(translator: Translator, snapshot: CpuSnapshot): void 
   translator.enter(snapshot.registers);
   [translator.cr2Lo, translator.cr2Hi] = snapshot.cr2;
   translator.a20Masked = snapshot.a20Masked;
+  for (const [msr, lo, hi] of snapshot.memoryTypes) translator.memoryTypes.writeMsr(msr, lo, hi);
   for (const [lo, hi, context, level, frame, rights] of snapshot.tlb)
     translator.tlb.fill(lo!, hi!, context!, level!, frame!, rights!);
   for (const [level, lo, hi, pcid, table, rights] of snapshot.structures)

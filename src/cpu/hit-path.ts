@@ -148,16 +148,16 @@ export class HitPath extends Processor {
 
   /** Fills `target` (1 to 4096 bytes: SSE and AVX operands, XSAVE areas). Returns 0 or the vector. */
   readBytes(lo: number, hi: number, target: Uint8Array, stack = 0): number {
-    return this.loadBytes(READ | stack, lo, hi, target);
+    return this.moveBytes(READ | stack, lo, hi, target);
   }
 
   writeBytes(lo: number, hi: number, source: Uint8Array, stack = 0): number {
-    return this.storeBytes(WRITE | stack, lo, hi, source);
+    return this.moveBytes(WRITE | stack, lo, hi, source);
   }
 
   /** Fetches the bytes of an instruction; where its second page faults, none. Returns 0 or the vector. */
   fetchBytes(lo: number, hi: number, target: Uint8Array): number {
-    return this.loadBytes(FETCH, lo, hi, target);
+    return this.moveBytes(FETCH, lo, hi, target);
   }
 
   /** Pieces of large pages have a view of their own; then the slow path. */

@@ -56,11 +56,11 @@ export class LockedPath extends SlowPath {
     this.faulted = this.locate(lo, hi, size, READ_MODIFY_WRITE);
     if (this.faulted !== NONE) return 0;
     if (this.secondFrame >= 0) {
-      const old = this.load(READ_MODIFY_WRITE, lo, hi, size);
-      this.store(READ_MODIFY_WRITE, lo, hi, size, valueLo, valueHi);
-      return old;
+      const old = this.loadSplit(lo & OFFSET_MASK, size);
+      this.storeSplit(lo & OFFSET_MASK, size, valueLo, valueHi);
+      return this.#done(lo, hi, size, old);
     }
-    return this.#done(size, exchange(this.physical, this.frame, lo & OFFSET_MASK, size, valueLo, valueHi));
+    return this.#done(lo, hi, size, exchange(this.physical, this.frame, lo & OFFSET_MASK, size, valueLo, valueHi));
   }
 
   #compareExchange(
@@ -76,20 +76,24 @@ export class LockedPath extends SlowPath {
     if (this.faulted !== NONE) return 0;
     const expected = size === 1 ? expectedLo & 0xff : size === 2 ? expectedLo & 0xffff : expectedLo | 0;
     if (this.secondFrame >= 0) {
-      const old = this.load(READ_MODIFY_WRITE, lo, hi, size);
-      const oldHi = this.valueHi;
-      const equal = old === expected && (size < 8 || oldHi === expectedHi);
-      if (equal) this.store(READ_MODIFY_WRITE, lo, hi, size, valueLo, valueHi);
-      return old;
+      const old = this.loadSplit(lo & OFFSET_MASK, size);
+      const equal = old === expected && (size < 8 || this.physical.hi === expectedHi);
+      if (equal) this.storeSplit(lo & OFFSET_MASK, size, valueLo, valueHi);
+      return this.#done(lo, hi, size, old);
     }
     const { physical, frame } = this;
     const offset = lo & OFFSET_MASK;
-    return this.#done(size, compareExchange(physical, frame, offset, size, expected, expectedHi, valueLo, valueHi));
+    return this.#done(
+      lo,
+      hi,
+      size,
+      compareExchange(physical, frame, offset, size, expected, expectedHi, valueLo, valueHi),
+    );
   }
 
-  #done(size: number, old: number): number {
+  #done(lo: number, hi: number, size: number, old: number): number {
     if (size === 8) this.valueHi = this.physical.hi;
-    this.report(size, READ_MODIFY_WRITE);
+    this.done(lo, hi, size, READ_MODIFY_WRITE);
     return old;
   }
 }

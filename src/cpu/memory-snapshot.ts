@@ -10,7 +10,7 @@ export interface MemorySnapshot {
   readonly version: number;
   /** RAM as laid out; empty for sparse memory. */
   readonly ranges: readonly { readonly start: number; readonly size: number }[];
-  /** Frames with a byte that is not zero. */
+  /** Frames with a byte that is not zero; of sparse memory every frame touched, since its loader may not give zeros. */
   readonly frames: readonly { readonly frame: number; readonly bytes: Uint8Array }[];
   readonly rom: readonly number[];
 }
@@ -18,9 +18,10 @@ export interface MemorySnapshot {
 export function snapshotMemory(memory: PhysicalMemory): MemorySnapshot {
   const frames: { frame: number; bytes: Uint8Array }[] = [];
   const rom: number[] = [];
+  const isSparse = memory.ranges.length === 0;
   memory.forEachPage((page, frame) => {
     const bytes = memory.bytes.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
-    if (bytes.some((byte) => byte !== 0)) frames.push({ frame, bytes: new Uint8Array(bytes) });
+    if (isSparse || bytes.some((byte) => byte !== 0)) frames.push({ frame, bytes: new Uint8Array(bytes) });
     if (memory.pages.has(page, PAGE_ROM)) rom.push(frame);
   });
   const ranges = memory.ranges.map(({ start, size }) => ({ start, size }));
@@ -37,6 +38,10 @@ export function restoreMemory(memory: PhysicalMemory, snapshot: MemorySnapshot):
   for (const { page, frame, bytes } of pages)
     if (page < 0 || bytes.length !== PAGE_SIZE)
       throw new RangeError(`the memory has no RAM for frame ${frame} of the snapshot`);
+  const layout = (ranges: MemorySnapshot['ranges']): string =>
+    ranges.map(({ start, size }) => `${start}+${size}`).join(' ');
+  if (layout(memory.ranges) !== layout(snapshot.ranges))
+    throw new RangeError('the snapshot is of memory with another layout');
   const rom = new Set(snapshot.rom);
   memory.forEachPage((page, frame) => {
     memory.bytes.fill(0, page * PAGE_SIZE, (page + 1) * PAGE_SIZE);

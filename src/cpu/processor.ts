@@ -6,7 +6,7 @@
  */
 import { PAT_SHIFT, READ } from '../mmu/access.ts';
 import { isCanonical, OFFSET_MASK, physicalHi, physicalLo } from '../mmu/halves.ts';
-import { MemoryTypeRegisters } from '../mmu/memory-type.ts';
+import type { MemoryTypeRegisters } from '../mmu/memory-type.ts';
 import { CR0_CD, CR4_PCIDE } from './control-bits.ts';
 import type { Counters } from './counters.ts';
 import { GP, NONE, UD } from './fault.ts';
@@ -19,12 +19,15 @@ export class Processor extends LockedPath {
   physicalLo = 0;
   /** High half, 0 to 2^20 - 1. */
   physicalHi = 0;
-  /** IA32_PAT and the MTRRs. */
-  readonly memoryTypes: MemoryTypeRegisters = new MemoryTypeRegisters(this.translator.features.maxPhyAddr);
 
   /** Register values, to read. They are changed through the methods here. */
   get registers(): Readonly<Registers> {
     return this.translator.registers;
+  }
+
+  /** IA32_PAT and the MTRRs. */
+  get memoryTypes(): MemoryTypeRegisters {
+    return this.translator.memoryTypes;
   }
 
   get counters(): Counters {

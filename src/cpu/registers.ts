@@ -4,7 +4,7 @@
  *
  * Source: SDM 3A, "Control Registers", "Paging Modes and Control Bits", "PDPTE Registers".
  */
-import { Regime } from '../mmu/access.ts';
+import { IMPLICIT, Regime } from '../mmu/access.ts';
 import { type Frame, frameFrom, isCanonical } from '../mmu/halves.ts';
 import type { MemoryPort } from '../mmu/memory-port.ts';
 import { PAGING_MODES, PagingFormat, type PagingModeName } from '../mmu/paging-mode.ts';
@@ -217,6 +217,11 @@ export class Registers {
   /** Whether an address may be the base of a segment, table or MSR: the processor's widest form, whatever CR4.LA57. */
   isCanonicalForBase(hi: number): boolean {
     return isCanonical(hi, this.features.la57 ? 57 : 48);
+  }
+
+  /** Whether an access has a 64-bit linear address; elsewhere it is truncated to 32 bits. Descriptor tables always have one in long mode. */
+  has64BitAddress(access: number): boolean {
+    return this.is64Bit || ((access & IMPLICIT) !== 0 && this.isLongMode);
   }
 
   /** The table a walk starts in; in PAE paging the one its PDPTE register points to, or -1 where that is not present. */

@@ -2,7 +2,7 @@
  * The slow path of every access: whatever a hit view does not answer. Linear checks, then translation of every page
  * touched, then the data; nothing is written before all pages are translated.
  */
-import { FETCH, IMPLICIT, STACK, WRITE } from '../mmu/access.ts';
+import { FETCH, IMPLICIT, READ_MODIFY_WRITE, STACK, WRITE } from '../mmu/access.ts';
 import { type Frame, isCanonical, OFFSET_MASK, PAGE_SIZE, pageLo } from '../mmu/halves.ts';
 import { MemoryPort } from '../mmu/memory-port.ts';
 import { PAGE_DIRTY } from '../mmu/page-flags.ts';
@@ -47,14 +47,9 @@ export class SlowPath {
   #epoch = 0;
 
   // The access under way, after `locate`.
-  /** The address the walk sees: truncated outside 64-bit code. */
-  #lo = 0;
-  #hi = 0;
   protected frame: Frame = 0;
   /** -1 where the access stays on one page. */
   protected secondFrame: Frame = -1;
-  readonly #split: Uint8Array = new Uint8Array(8);
-  readonly #splitWords: DataView = new DataView(this.#split.buffer);
 
   constructor(memory: PhysicalMemory, options: CpuOptions = {}) {
     const features = { ...INTEL, ...options.features };
@@ -70,7 +65,7 @@ export class SlowPath {
     );
     this.fault = this.translator.fault;
     this.views = this.translator.views;
-    this.#usesViews = caches.hitViews !== 'off' && caches.tlb !== 'off';
+    this.#usesViews = caches.hitViews !== 'off';
     this.words = memory.words;
     this.bytes = memory.bytes;
     this.halfwords = memory.halfwords;
@@ -112,11 +107,11 @@ export class SlowPath {
   load(access: number, lo: number, hi: number, size: number): number {
     this.faulted = this.locate(lo, hi, size, access);
     if (this.faulted !== NONE) return 0;
-    const offset = this.#lo & OFFSET_MASK;
+    const offset = lo & OFFSET_MASK;
     const value =
-      offset + size <= PAGE_SIZE ? this.physical.load(this.frame, offset, size) : this.#loadSplit(offset, size);
+      offset + size <= PAGE_SIZE ? this.physical.load(this.frame, offset, size) : this.loadSplit(offset, size);
     if (size === 8) this.valueHi = this.physical.hi;
-    this.report(size, access);
+    this.done(lo, hi, size, access);
     return value;
   }
 
@@ -127,25 +122,30 @@ export class SlowPath {
   store(access: number, lo: number, hi: number, size: number, valueLo: number, valueHi: number): number {
     this.faulted = this.locate(lo, hi, size, access);
     if (this.faulted !== NONE) return this.faulted;
-    const offset = this.#lo & OFFSET_MASK;
+    const offset = lo & OFFSET_MASK;
     if (offset + size <= PAGE_SIZE) this.physical.store(this.frame, offset, size, valueLo, valueHi);
-    else this.#storeSplit(offset, size, valueLo, valueHi);
-    this.report(size, access);
+    else this.storeSplit(offset, size, valueLo, valueHi);
+    this.done(lo, hi, size, access);
     return NONE;
   }
 
-  /** Reads or fetches 1 to 4096 bytes into `target`; all pages are translated first. Returns NONE or the vector. */
-  loadBytes(access: number, lo: number, hi: number, target: Uint8Array): number {
-    return this.#range(access, lo, hi, target, (frame, offset, at, count) =>
-      this.physical.loadBytes(frame, offset, target, at, count),
-    );
-  }
-
-  /** Writes 1 to 4096 bytes; where a page faults, nothing is written. Returns NONE or the vector. */
-  storeBytes(access: number, lo: number, hi: number, source: Uint8Array): number {
-    return this.#range(access, lo, hi, source, (frame, offset, at, count) =>
-      this.physical.storeBytes(frame, offset, source, at, count),
-    );
+  /**
+   * Moves 1 to 4096 bytes: reads or fetches into `bytes`, or writes from it; all pages are translated first, and where one
+   * faults nothing is moved. Returns NONE or the vector.
+   */
+  moveBytes(access: number, lo: number, hi: number, bytes: Uint8Array): number {
+    const { length } = bytes;
+    if (length < 1 || length > PAGE_SIZE)
+      throw new RangeError(`a byte range has 1 to ${PAGE_SIZE} bytes, not ${length}`);
+    this.faulted = this.locate(lo, hi, length, access);
+    if (this.faulted !== NONE) return this.faulted;
+    const offset = lo & OFFSET_MASK;
+    const first = Math.min(length, PAGE_SIZE - offset);
+    const { secondFrame } = this;
+    this.#movePart(access, this.frame, offset, bytes, 0, first);
+    if (first < length) this.#movePart(access, secondFrame, 0, bytes, first, length - first);
+    this.done(lo, hi, length, access);
+    return NONE;
   }
 
   /**
@@ -158,29 +158,22 @@ export class SlowPath {
     return this.faulted;
   }
 
-  /** Whether an address is the linear one of a 64-bit access; elsewhere it is truncated to 32 bits. */
-  #is64Bit(access: number): boolean {
-    const { registers } = this.translator;
-    return registers.is64Bit || ((access & IMPLICIT) !== 0 && registers.isLongMode);
-  }
-
   /** Linear checks and translation of one or two pages, in the manual's order of priority. */
   protected locate(lo: number, hi: number, size: number, access: number): number {
     const { translator } = this;
-    const is64Bit = this.#is64Bit(access);
-    this.#lo = lo;
-    this.#hi = is64Bit ? hi : 0;
+    const is64Bit = translator.registers.has64BitAddress(access);
+    const linearHi = is64Bit ? hi : 0;
     if (is64Bit && !this.#isCanonicalRange(lo, hi, size))
       return translator.raise((access & STACK) !== 0 ? SS : GP, lo, hi, access);
     if (translator.registers.checksAlignment && this.#isMisaligned(lo, size, access))
-      return translator.raise(AC, lo, this.#hi, access);
-    const first = this.#page(this.#lo, this.#hi, access);
+      return translator.raise(AC, lo, linearHi, access);
+    const first = this.#page(lo, linearHi, access);
     if (first !== NONE) return first;
     this.frame = translator.frame;
     this.secondFrame = -1;
     if ((lo & OFFSET_MASK) + size <= PAGE_SIZE) return NONE;
     const nextLo = pageLo(lo) + PAGE_SIZE; // 2^32 at the end of a half
-    const nextHi = is64Bit && nextLo === 0 ? (hi + 1) | 0 : this.#hi;
+    const nextHi = is64Bit && nextLo === 0 ? (hi + 1) | 0 : linearHi;
     const second = this.#page(nextLo | 0, nextHi, access);
     this.secondFrame = translator.frame;
     return second;
@@ -195,12 +188,16 @@ export class SlowPath {
 
   /** #AC is for explicit data accesses of the natural sizes. */
   #isMisaligned(lo: number, size: number, access: number): boolean {
-    return (access & (FETCH | IMPLICIT)) === 0 && size <= 8 && (lo & (size - 1)) !== 0;
+    const isNatural = size === 2 || size === 4 || size === 8;
+    return (access & (FETCH | IMPLICIT)) === 0 && isNatural && (lo & (size - 1)) !== 0;
   }
 
   #page(lo: number, hi: number, access: number): number {
     const vector = this.translator.translate(lo, hi, access);
-    if (vector === NONE && this.#usesViews && (access & IMPLICIT) === 0) this.#fillView(lo, hi, access);
+    // A view stands on a TLB entry. An implicit access has another regime; EXAMINE passed no judgement to repeat.
+    const isJudged =
+      this.translator.isCached && (access & IMPLICIT) === 0 && (access & (READ_MODIFY_WRITE | FETCH)) !== 0;
+    if (vector === NONE && this.#usesViews && isJudged) this.#fillView(lo, hi, access);
     return vector;
   }
 
@@ -225,44 +222,40 @@ export class SlowPath {
     large.fill(lo, hi, (page - within) * WORDS_PER_PAGE);
   }
 
-  #loadSplit(offset: number, size: number): number {
-    const bytes = this.#split.subarray(0, size);
-    this.#moveSplit(offset, size, (frame, from, at, count) => this.physical.loadBytes(frame, from, bytes, at, count));
-    this.physical.hi = size === 8 ? this.#splitWords.getInt32(4, true) : 0;
-    return size === 2 ? this.#splitWords.getUint16(0, true) : this.#splitWords.getInt32(0, true);
+  // Data across the page boundary goes byte by byte, and through locals: a device's handler may use this CPU meanwhile.
+
+  protected loadSplit(offset: number, size: number): number {
+    const { frame, secondFrame, physical } = this;
+    let lo = 0;
+    let hi = 0;
+    for (let k = 0; k < size; k++) {
+      const byte = physical.load(offset + k < PAGE_SIZE ? frame : secondFrame, (offset + k) & OFFSET_MASK, 1);
+      if (k < 4) lo |= byte << (8 * k);
+      else hi |= byte << (8 * (k - 4));
+    }
+    physical.hi = hi;
+    return lo;
   }
 
-  #storeSplit(offset: number, size: number, lo: number, hi: number): void {
-    this.#splitWords.setInt32(0, lo, true);
-    this.#splitWords.setInt32(4, hi, true);
-    const bytes = this.#split.slice(0, size); // a copy: a device's handler may use this CPU
-    this.#moveSplit(offset, size, (frame, from, at, count) => this.physical.storeBytes(frame, from, bytes, at, count));
+  protected storeSplit(offset: number, size: number, lo: number, hi: number): void {
+    const { frame, secondFrame, physical } = this;
+    for (let k = 0; k < size; k++) {
+      const byte = ((k < 4 ? lo : hi) >>> (8 * (k & 3))) & 0xff;
+      physical.store(offset + k < PAGE_SIZE ? frame : secondFrame, (offset + k) & OFFSET_MASK, 1, byte, 0);
+    }
   }
 
-  /** Moves the part of a range on the first page, then the part on the second. */
-  #moveSplit(offset: number, length: number, move: Mover): void {
-    const first = Math.min(length, PAGE_SIZE - offset);
-    const second = this.secondFrame; // a device's handler may use this CPU
-    move(this.frame, offset, 0, first);
-    if (first < length) move(second, 0, first, length - first);
+  #movePart(access: number, frame: Frame, offset: number, bytes: Uint8Array, at: number, count: number): void {
+    if ((access & WRITE) !== 0) this.physical.storeBytes(frame, offset, bytes, at, count);
+    else this.physical.loadBytes(frame, offset, bytes, at, count);
   }
 
-  #range(access: number, lo: number, hi: number, bytes: Uint8Array, move: Mover): number {
-    const { length } = bytes;
-    if (length < 1 || length > PAGE_SIZE)
-      throw new RangeError(`a byte range has 1 to ${PAGE_SIZE} bytes, not ${length}`);
-    this.faulted = this.locate(lo, hi, length, access);
-    if (this.faulted !== NONE) return this.faulted;
-    this.#moveSplit(this.#lo & OFFSET_MASK, length, move);
-    this.report(length, access);
-    return NONE;
-  }
-
-  /** Tells the watchpoints of an access that was done. */
-  protected report(size: number, access: number): void {
-    if (!this.#watchpoints.isEmpty) this.#watchpoints.report(this.#lo, this.#hi, size, access);
+  /** Ends an access that was done: tells the watchpoints, and forgets what a device's handler did with this CPU meanwhile. */
+  protected done(lo: number, hi: number, size: number, access: number): void {
+    this.faulted = NONE;
+    if (this.#watchpoints.isEmpty) return;
+    const is64Bit = this.translator.registers.has64BitAddress(access);
+    this.#watchpoints.report(lo, is64Bit ? hi : 0, size, access, is64Bit ? 64 : 32);
+    this.faulted = NONE;
   }
 }
-
-/** Moves `count` bytes between a frame, from byte `offset`, and a byte range, from byte `at`. */
-type Mover = (frame: Frame, offset: number, at: number, count: number) => void;

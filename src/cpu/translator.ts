@@ -8,6 +8,7 @@
 import { DIRTY, GLOBAL, IMPLICIT, type Regime, WRITE } from '../mmu/access.ts';
 import { type Frame, isCanonical } from '../mmu/halves.ts';
 import type { MemoryPort } from '../mmu/memory-port.ts';
+import { MemoryTypeRegisters } from '../mmu/memory-type.ts';
 import { StructureCaches } from '../mmu/structure-cache.ts';
 import { Tlb } from '../mmu/tlb.ts';
 import { GLOBAL_CONTEXT } from '../mmu/translation-cache.ts';
@@ -34,6 +35,8 @@ export class Translator {
   readonly views: Views = new Views();
   readonly counters: Counters = new Counters();
   readonly fault: Fault = new Fault();
+  /** Asked for the type of a translation, never by one. */
+  readonly memoryTypes: MemoryTypeRegisters;
   /** Linear address of the last page fault. */
   cr2Lo = 0;
   cr2Hi = 0;
@@ -45,6 +48,11 @@ export class Translator {
   /** Level of the leaf; 0 without paging. */
   level = 0;
 
+  /** Whether the TLB holds what `translate` found; without paging there is nothing to hold. */
+  get isCached(): boolean {
+    return this.level === 0 || this.tlb.holds(this.level);
+  }
+
   #a20Mask = 0;
 
   constructor(features: Features, policy: Policy, port: MemoryPort, caches: CacheOptions) {
@@ -53,6 +61,7 @@ export class Translator {
     this.port = port;
     port.reportsAccessedDirty = policy.accessedDirtyStores === 'reported';
     this.registers = new Registers(features, policy, port);
+    this.memoryTypes = new MemoryTypeRegisters(features.maxPhyAddr);
     this.walker = new Walker(port);
     this.walker.accessedOnFault = policy.accessedOnFault;
     const shapes = cacheShapes(caches);
@@ -111,15 +120,15 @@ export class Translator {
   probe(lo: number, hi: number, access: number): number {
     const { registers, walker } = this;
     const { format } = registers;
-    if (registers.is64Bit && !isCanonical(hi, format.mode.linearBits)) return GP;
+    const is64Bit = registers.has64BitAddress(access);
+    if (is64Bit && !isCanonical(hi, format.mode.linearBits)) return GP;
     if (format.levels === 0) {
       this.#take(lo >>> 12, 0, 0, lo);
       return NONE;
     }
     const root = registers.rootOf(lo);
     if (root < 0) return PF;
-    const lin = registers.is64Bit ? hi : 0;
-    if (walker.probe(format, this.regimeOf(access), root, lo, lin, access) !== MAPPED) return PF;
+    if (walker.probe(format, this.regimeOf(access), root, lo, is64Bit ? hi : 0, access) !== MAPPED) return PF;
     this.#take(walker.pageFrame, walker.rights, walker.level, lo);
     return NONE;
   }

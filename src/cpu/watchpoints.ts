@@ -36,18 +36,20 @@ export class Watchpoints {
 
   /** Whether any watched byte lies in the aligned piece of 2^shift bytes around an address. */
   touches(lo: number, hi: number, shift: number): boolean {
-    return this.#watches.some((watch) => overlaps(watch, lo & -(1 << shift), hi, 2 ** shift));
+    return this.#watches.some((watch) => overlaps(watch, lo & -(1 << shift), hi, 2 ** shift, 64));
   }
 
-  /** Calls back the watches that an access overlaps. */
-  report(lo: number, hi: number, size: number, access: number): void {
+  /** Calls back the watches that an access overlaps; addresses of 32 bits wrap to 0. */
+  report(lo: number, hi: number, size: number, access: number, addressBits: 32 | 64): void {
     for (const watch of this.#watches)
-      if ((watch.kinds & access) !== 0 && overlaps(watch, lo, hi, size)) watch.callback(lo, hi, size, access);
+      if ((watch.kinds & access) !== 0 && overlaps(watch, lo, hi, size, addressBits))
+        watch.callback(lo, hi, size, access);
   }
 }
 
 /** Distances below 2^52 are exact; addresses farther apart than that do not overlap either way. */
-function overlaps(watch: Watch, lo: number, hi: number, size: number): boolean {
-  const distance = (watch.hi - hi) * 0x1_0000_0000 + ((watch.lo >>> 0) - (lo >>> 0));
+function overlaps(watch: Watch, lo: number, hi: number, size: number, addressBits: 32 | 64): boolean {
+  const within = (watch.lo >>> 0) - (lo >>> 0);
+  const distance = addressBits === 32 ? within | 0 : (watch.hi - hi) * 0x1_0000_0000 + within;
   return distance < size && distance > -watch.length;
 }

@@ -31,7 +31,7 @@ export async function gunzip(source: RandomAccess, limit: number = MAX_INFLATED)
     throw new ImageError('the gzip data is damaged or cut short');
   }
   if (length > limit)
-    throw new ImageError(`the gzip data inflates to more than ${limit} bytes; a raw dump is read without gzip`);
+    throw new ImageError(`the gzip data inflates to more than ${limit} bytes; a raw dump has to be decompressed first`);
   return join(pieces, length);
 }
 

@@ -42,6 +42,14 @@ const FIXED_ENABLE = 1 << 10; // of IA32_MTRR_DEF_TYPE
 const ENABLE = 1 << 11;
 const VALID = 1 << 11; // of a mask
 
+/** Every MSR that `MemoryTypeRegisters` holds. */
+export const MEMORY_TYPE_MSRS: readonly number[] = [
+  IA32_PAT,
+  IA32_MTRR_DEF_TYPE,
+  ...FIXED_RANGES.map(([msr]) => msr),
+  ...Array.from({ length: 2 * VARIABLE_RANGES }, (_, at) => IA32_MTRR_PHYSBASE0 + at),
+];
+
 /** The manual's table: MTRR type down, PAT type across, with CR0.CD = 0. */
 const EFFECTIVE: Readonly<Record<number, Readonly<Record<number, number>>>> = {
   [UC]: { [UC]: UC, [UC_MINUS]: UC, [WC]: WC, [WT]: UC, [WB]: UC, [WP]: UC },
@@ -86,6 +94,17 @@ export class MemoryTypeRegisters {
     const variable = msr - IA32_MTRR_PHYSBASE0;
     if (variable < 0 || variable >= 2 * VARIABLE_RANGES) return false;
     return this.#writeVariable(variable, lo, hi);
+  }
+
+  /** RDMSR of IA32_PAT or an MTRR: (lo, hi), or undefined where it raises #GP. */
+  readMsr(msr: number): readonly [lo: number, hi: number] | undefined {
+    if (msr === IA32_PAT) return readTypes(this.#pat, 0);
+    if (msr === IA32_MTRR_DEF_TYPE) return [this.#defType, 0];
+    const fixed = FIXED_RANGES.findIndex(([number]) => number === msr);
+    if (fixed >= 0) return readTypes(this.#fixed, 8 * fixed);
+    const variable = msr - IA32_MTRR_PHYSBASE0;
+    if (variable < 0 || variable >= 2 * VARIABLE_RANGES) return undefined;
+    return [this.#variable[2 * variable]!, this.#variable[2 * variable + 1]!];
   }
 
   /** The PAT's type at an index, 0 to 7. */
@@ -140,6 +159,11 @@ export class MemoryTypeRegisters {
 }
 
 const overlapped = (a: number, b: number): number => ((a === WT && b === WB) || (a === WB && b === WT) ? WT : UC);
+
+function readTypes(from: Uint8Array, at: number): [number, number] {
+  const view = new DataView(from.buffer, from.byteOffset + at, 8);
+  return [view.getInt32(0, true), view.getInt32(4, true)];
+}
 
 function writeTypes(
   target: Uint8Array,

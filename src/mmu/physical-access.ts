@@ -50,8 +50,7 @@ export class PhysicalAccess {
   loadBytes(frame: Frame, offset: number, target: Uint8Array, at: number, count: number): void {
     const page = this.memory.pageOf(frame);
     if (page >= 0) {
-      const from = page * PAGE_SIZE + offset;
-      target.set(this.memory.bytes.subarray(from, from + count), at);
+      copy(this.memory.bytes, page * PAGE_SIZE + offset, target, at, count);
     } else {
       for (let k = 0; k < count; k++) target[at + k] = this.#loadBus(frame, offset + k, 1);
     }
@@ -64,7 +63,7 @@ export class PhysicalAccess {
     if (page < 0) {
       for (let k = 0; k < count; k++) this.#storeBus(frame, offset + k, 1, source[at + k]!);
     } else if (!memory.pages.has(page, PAGE_ROM)) {
-      memory.bytes.set(source.subarray(at, at + count), page * PAGE_SIZE + offset);
+      copy(source, at, memory.bytes, page * PAGE_SIZE + offset, count);
       memory.noteWrite(page, frame, offset, count);
     }
   }
@@ -114,6 +113,12 @@ export class PhysicalAccess {
     if (range === undefined) this.memory.busError(frame, offset, size, 'write');
     else range.device.write((frame - range.first) * PAGE_SIZE + offset, size, narrow);
   }
+}
+
+/** A loop for what SSE and AVX move: `subarray` makes an object, which costs more than 64 bytes. */
+function copy(source: Uint8Array, from: number, target: Uint8Array, to: number, count: number): void {
+  if (count > 64) target.set(source.subarray(from, from + count), to);
+  else for (let k = 0; k < count; k++) target[to + k] = source[from + k]!;
 }
 
 const unaligned = (bytes: Uint8Array, at: number): number =>

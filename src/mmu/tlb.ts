@@ -43,6 +43,11 @@ export class Tlb {
     if (format.levels >= 2 && large.shift !== format.shift(2)) large.reshape(format.shift(2));
   }
 
+  /** Whether pages of a level are kept at all. */
+  holds(level: number): boolean {
+    return this.#caches[level - 1]!.isOn;
+  }
+
   /** Whether there is an entry for the address; it is left in the fields. */
   find(lo: number, hi: number, pcid: number): boolean {
     for (let at = 0; at < 3; at++) {

@@ -99,6 +99,11 @@ export class TranslationCache {
     this.reshape(shift);
   }
 
+  /** Whether it has room for any entry. */
+  get isOn(): boolean {
+    return this.#context.length > 0;
+  }
+
   /** Lowest linear bit of the key. */
   get shift(): number {
     return this.#shift;
@@ -132,7 +137,7 @@ export class TranslationCache {
 
   /** Adds the entry for (lo, hi) in `context`, a PCID or GLOBAL_CONTEXT. True where it replaced an older one. */
   fill(lo: number, hi: number, context: number, frame: Frame, rights: number): boolean {
-    if (this.#context.length === 0) return false;
+    if (!this.isOn) return false;
     const tagLo = lo & this.#maskLo;
     const tagHi = hi & this.#maskHi;
     const slot = this.#place(tagLo, tagHi, context);

@@ -14,8 +14,8 @@ function lively(): Guest {
   const { cpu } = guest;
   cpu.setCr3(0x10_0005, 0);
   cpu.setAc(1);
-  for (const address of [0, 0x1000, 0x4000_0000, 0x8000_0000]) cpu.translate(address, 0);
   cpu.read8(0x5000, 0); // a fault, for CR2
+  for (const address of [0, 0x1000, 0x4000_0000, 0x8000_0000]) cpu.translate(address, 0);
   cpu.setCpl(3);
   cpu.setPkru(0x5555_0000);
   cpu.setPkrs(-1);
@@ -107,11 +107,11 @@ describe('a CPU snapshot', () => {
 
   it('holds IA32_PAT and the MTRRs', () => {
     const guest = new Guest({ cpus: 2 });
-    expect(guest.cpu.memoryTypes.writeMsr(0x277, 0x0007_0401, 0x0007_0406)).toBe(true);
+    expect(guest.cpu.memoryTypes.writeMsr(0x277, 0x0007_0501, 0x0007_0401)).toBe(true);
     expect(guest.cpu.memoryTypes.writeMsr(0x2ff, 0x806, 0)).toBe(true);
     const other = guest.machine.cpus[1]!;
     other.restore(plain(guest.cpu.snapshot()));
-    expect([1, 4].map((index) => other.memoryTypes.patType(index))).toEqual([4, 6]);
+    expect([1, 4].map((index) => other.memoryTypes.patType(index))).toEqual([5, 1]);
     expect(other.memoryTypes.mtrrType(0)).toBe(6);
   });
 

@@ -79,8 +79,8 @@ describe('a memory snapshot', () => {
       },
       'no RAM for frame 31',
     ],
-    ['a larger layout, all zero', (to) => restoreMemory(to, snapshotMemory(memory(32).memory)), ''],
-    ['a smaller layout', (to) => restoreMemory(to, snapshotMemory(memory(8).memory)), ''],
+    ['a larger layout, all zero', (to) => restoreMemory(to, snapshotMemory(memory(32).memory)), 'another layout'],
+    ['a smaller layout', (to) => restoreMemory(to, snapshotMemory(memory(8).memory)), 'another layout'],
     [
       'half a frame',
       (to) => restoreMemory(to, { ...snapshotMemory(to), frames: [{ frame: 1, bytes: new Uint8Array(2048) }] }),

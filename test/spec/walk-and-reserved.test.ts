@@ -82,8 +82,9 @@ describe.each(CACHES)('presence and reserved bits, %s', (_, caches) => {
 
 describe.each(CACHES)('reserved bits of superpages, %s', (_, caches) => {
   it('7: PS = 1 in a PDPTE is reserved on a processor without 1 GiB pages (09)', () => {
-    const { map, access } = setup('4-level', { caches, features: { page1gb: false } });
-    map(VA, 3, 0x40000, RWU);
+    const { map, upper, access } = setup('4-level', { caches, features: { page1gb: false } });
+    map(VA, 1, 0x300, RWU);
+    upper(VA, 3, `${RWU} PS`);
     expect(access('supervisor read', VA)).toBe('#PF 09');
   });
 
@@ -207,11 +208,13 @@ describe.each(CACHES)('4 MiB and 2 MiB pages of 32-bit linear addresses, %s', (_
     expect(translate(VA32)).toBe('0x478000');
   });
 
-  it('15: bits 20:13 of a 4 MiB PDE are bits 39:32 of the physical address', () => {
-    const { machine, cpu, setEntry, translate } = setup('32-bit', { caches, cr4: CR4.PSE, sparse: true });
-    setEntry(VA32, 2, 0x00c24083n); // 0x12 in bits 20:13; P, RW, PS
-    machine.host.write32(0x1200e78000, 0x1234567);
-    expect(translate(VA32)).toBe('0x1200e78000');
+  it.each([
+    ['0x12', 0x00c24083n, 0x1200e78000],
+    ['0xED', 0x00dda083n, 0xed00e78000],
+  ])('15: bits 20:13 of a 4 MiB PDE, here %s, are bits 39:32 of the physical address', (_name, pde, physical) => {
+    const { machine, cpu, setEntry } = setup('32-bit', { caches, cr4: CR4.PSE, sparse: true });
+    setEntry(VA32, 2, pde);
+    machine.host.write32(physical, 0x1234567);
     expect(cpu.read32(lo(VA32), 0)).toBe(0x1234567);
   });
 });
@@ -224,34 +227,26 @@ describe.each(CACHES)('address bits, and what else is reserved or ignored, %s', 
   });
 
   it('16: with MAXPHYADDR 52 a page table may lie at 2^51', () => {
-    const { machine, map, setEntry, translate } = setup('4-level', {
-      caches,
-      features: { maxPhyAddr: 52 },
-      sparse: true,
-    });
+    const features = { maxPhyAddr: 52 };
+    const { machine, map, setEntry, translate } = setup('4-level', { caches, features, sparse: true });
     map(VA, 1, 0, '');
     setEntry(VA, 2, 0x8000000000007n);
     machine.host.write64(2 ** 51 + 0x78 * 8, 0x300007n); // 0x78 is the table index of VA
     expect(translate(VA)).toBe('0x300000');
   });
 
-  it.each([4, 5])('17: G = 1 in a table entry of level %i is reserved on AMD (09) and ignored on Intel', (level) => {
-    for (const [features, outcome] of [
-      [AMD, '#PF 09'],
-      [{}, 'ok'],
-    ] as const) {
-      const { map, upper, access } = setup('5-level', { caches, features });
-      map(VA, 1, 0x300, RWU);
-      upper(VA, level, `${RWU} G`);
-      expect(access('supervisor read', VA)).toBe(outcome);
-    }
-  });
-
-  it.each([2, 3])('17: G = 1 in a table entry of level %i is ignored on AMD', (level) => {
-    const { map, upper, access } = setup('5-level', { caches, features: AMD });
+  it.each([
+    ['reserved on AMD (09)', 4, AMD, '#PF 09'],
+    ['reserved on AMD (09)', 5, AMD, '#PF 09'],
+    ['ignored on AMD', 2, AMD, 'ok'],
+    ['ignored on AMD', 3, AMD, 'ok'],
+    ['ignored on Intel', 4, {}, 'ok'],
+    ['ignored on Intel', 5, {}, 'ok'],
+  ])('17: G = 1 in a table entry is %s at level %i', (_name, level, features, outcome) => {
+    const { map, upper, access } = setup('5-level', { caches, features });
     map(VA, 1, 0x300, RWU);
     upper(VA, level, `${RWU} G`);
-    expect(access('supervisor read', VA)).toBe('ok');
+    expect(access('supervisor read', VA)).toBe(outcome);
   });
 
   it.each(bits(46, 63))('18: MOV CR3 with reserved bit %i is #GP(0) and changes nothing', (bit) => {

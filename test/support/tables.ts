@@ -69,6 +69,8 @@ const VECTORS: Readonly<Record<number, string>> = { 6: '#UD', 10: '#TS', 12: '#S
 const KINDS: Readonly<Record<string, number>> = {
   ...{ read: READ, write: WRITE, fetch: FETCH, rmw: READ_MODIFY_WRITE, implicit: IMPLICIT, stack: STACK },
 };
+const WIDTHS = { 1: 8, 2: 16, 4: 32, 8: 64 } as const;
+
 export const lo = (address: string): number => Number(BigInt.asIntN(32, BigInt(address)));
 export const hi = (address: string): number => Number(BigInt.asIntN(32, BigInt(address) >> 32n));
 
@@ -121,11 +123,11 @@ function perform(cpu: Cpu, kind: Kind, va: string, size: 1 | 2 | 4 | 8): void {
   if (words.includes('user')) cpu.setCpl(3);
   if (words.includes('supervisor')) cpu.setCpl(0);
   const access = words.reduce((bits, word) => bits | (KINDS[word] ?? 0), 0);
-  const [l, h] = [lo(va), hi(va)];
+  const [l, h, bits] = [lo(va), hi(va), WIDTHS[size]];
   // Plain accesses as an emulator makes them, so that hits are answered on the hit path.
-  if (access === READ && size === 4) cpu.read32(l, h);
-  else if (access === WRITE && size === 4) cpu.write32(l, h, 0);
-  else if (access === FETCH && size === 4) cpu.fetch32(l, h);
-  else if ((access & WRITE) !== 0 && access !== READ_MODIFY_WRITE) cpu.store(access, l, h, size, 0, 0);
+  if (access === READ) cpu[`read${bits}`](l, h);
+  else if (access === FETCH) cpu[`fetch${bits}`](l, h);
+  else if (access === WRITE) cpu[`write${bits}`](l, h, 0, 0);
+  else if ((access & READ_MODIFY_WRITE) === WRITE) cpu.store(access, l, h, size, 0, 0);
   else cpu.load(access, l, h, size);
 }
