@@ -17,17 +17,19 @@ export function isGzip(start: Uint8Array): boolean {
  * through as it is: a disk that fails is no damaged file.
  */
 export async function gunzip(source: RandomAccess, limit: number = MAX_INFLATED): Promise<Uint8Array> {
+  const { readable, writable } = new DecompressionStream('gzip');
+  const feeding = feed(source, writable);
   const pieces: Uint8Array[] = [];
   let length = 0;
-  const readFailures: unknown[] = [];
   try {
-    for await (const piece of chunks(compressed(source, readFailures).pipeThrough(new DecompressionStream('gzip')))) {
+    for await (const piece of chunks(readable)) {
       length += piece.length;
       if (length > limit) break;
       pieces.push(piece);
     }
   } catch {
-    if (readFailures.length > 0) throw readFailures[0];
+    const failed = await feeding;
+    if (failed !== undefined) throw failed.reason;
     throw new ImageError('the gzip data is damaged or cut short');
   }
   if (length > limit)
@@ -46,27 +48,33 @@ export async function gzip(bytes: Uint8Array): Promise<Uint8Array> {
   return join(pieces, length);
 }
 
-/** Bytes of `source` as they are asked for; what its `read` throws is also put into `failures`. */
-function compressed(source: RandomAccess, failures: unknown[]): ReadableStream<BufferSource> {
-  let offset = 0;
-  return new ReadableStream({
-    pull(controller) {
-      const chunk = new Uint8Array(Math.min(CHUNK, source.size - offset));
-      const count = chunk.length === 0 ? 0 : readOrNote(source, offset, chunk, failures);
-      if (count === 0) return controller.close();
-      offset += count;
-      controller.enqueue(chunk.subarray(0, count));
-    },
-  });
-}
-
-function readOrNote(source: RandomAccess, offset: number, target: Uint8Array, failures: unknown[]): number {
+/**
+ * Writes all of `source`, each chunk when the one before has been taken. `pipeThrough` does not wait in Node 20 and 22: their
+ * queues count chunks where they should count bytes, and a file of 1 GiB would be read before the first byte is inflated.
+ * @returns what `source.read` threw; what is wrong with the data shows where the stream is read
+ */
+async function feed(
+  source: RandomAccess,
+  writable: WritableStream<BufferSource>,
+): Promise<{ readonly reason: unknown } | undefined> {
+  const writer = writable.getWriter();
   try {
-    return source.read(offset, target);
-  } catch (failure) {
-    failures.push(failure);
-    throw failure;
-  }
+    for (let offset = 0; ; ) {
+      const chunk = new Uint8Array(Math.min(CHUNK, source.size - offset));
+      let count = 0;
+      try {
+        if (chunk.length > 0) count = source.read(offset, chunk);
+      } catch (reason) {
+        await writer.abort(reason).catch(() => {});
+        return { reason };
+      }
+      if (count === 0) break;
+      await writer.write(chunk.subarray(0, count));
+      offset += count;
+    }
+    await writer.close();
+  } catch {}
+  return undefined;
 }
 
 async function* chunks(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -30,9 +30,9 @@ describe('enter()', () => {
     const state = { cr0: 0x8000_0001, cr3: 0x1020, cr4: 0x20, efer: 0 };
     host.write64(0x1028, 0x5001);
     expect(cpu.enter(state)).toBe(0);
-    expect([...cpu.registers.pdptes]).toEqual([0, 0, 0x5001, 0, 0, 0, 0, 0]);
+    expect([...cpu.registers.pdptes.values]).toEqual([0, 0, 0x5001, 0, 0, 0, 0, 0]);
     expect(cpu.enter({ ...state, pdptes: [1, 2, 3, 4, 5, 6, 7, 8] })).toBe(0);
-    expect([...cpu.registers.pdptes]).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect([...cpu.registers.pdptes.values]).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   });
 
   it('refuses a malformed PDPTE, and nothing has changed', () => {

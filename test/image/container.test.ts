@@ -181,7 +181,7 @@ describe('a header of any JSON', () => {
       fc.asyncProperty(fc.array(fc.tuple(fc.nat(), odd), { minLength: 1, maxLength: 2 }), async (changes) => {
         const header = structuredClone(xen);
         header['pages'] = 0;
-        for (const [pick, value] of changes) replaceOne(header, pick, value);
+        for (const [pick, value] of changes) replaceOne(header, pick, structuredClone(value));
         try {
           const image = await openImage(containerOf(JSON.stringify(header)));
           for (const { index } of image.cpus) openCpu(image, index);

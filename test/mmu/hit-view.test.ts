@@ -14,7 +14,7 @@ const address = fc
   .tuple(fc.nat(2), fc.nat(1), fc.constantFrom(0n, 0xffff_8000_0000_0000n))
   .map(([near, far, half]) => half + (BigInt(far) << 24n) + (BigInt(near) << 12n));
 const steps = fc.array(
-  fc.oneof<fc.Arbitrary<Step>[]>(
+  fc.oneof<fc.MaybeWeightedArbitrary<Step>[]>(
     { weight: 10, arbitrary: fc.tuple(fc.constant('fill' as const), address, fc.nat(2 ** 31 - 1)) },
     { weight: 20, arbitrary: fc.tuple(fc.constant('find' as const), address) },
     { weight: 2, arbitrary: fc.tuple(fc.constant('drop' as const), address) },

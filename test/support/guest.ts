@@ -15,7 +15,7 @@ export const A = 0x20n;
 export const D = 0x40n;
 export const PS = 0x80n;
 export const G = 0x100n;
-export const XD = 1n << 63n;
+export const XD: bigint = 1n << 63n;
 /** A present, writable user entry. */
 export const ALL: bigint = P | RW | US;
 
