@@ -51,7 +51,9 @@ describe('enter()', () => {
     ['4-level', '4-level'],
     ['5-level', '5-level'],
   ] as const)('knows the mode %s', (mode, name) => {
-    const { cpu } = new Guest({ mode }).map(0x1000n, mode === 'none' ? 0n : 0x1000n | P);
+    const guest = new Guest({ mode });
+    const { cpu } = guest;
+    if (mode !== 'none') guest.map(0x1000n, 0x1000n | P);
     expect([cpu.registers.format.mode.name, cpu.translate(0x1234, 0), cpu.physicalLo]).toEqual([name, 0, 0x1234]);
   });
 });

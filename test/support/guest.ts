@@ -77,6 +77,7 @@ export class Guest {
   /** Where the entry of an address lies, with the tables above it. */
   entryAddress(address: bigint, level: number): number {
     const { levels, bits } = STATE[this.#mode];
+    if (level < 1 || level > levels) throw new RangeError(`no tables of level ${level}`);
     const bytes = bits === 10n ? 4 : 8;
     let table = ROOT;
     for (let at = levels; ; at--) {
