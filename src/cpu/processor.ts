@@ -149,8 +149,7 @@ export class Processor extends LockedPath {
   /** Memory type (UC, WC, WT, WP, WB of mmu/memory-type.ts) of what `translate` found last, by `memoryTypes`. */
   get memoryType(): number {
     const { frame, rights, registers } = this.translator;
-    // Without paging there is no PAT index: the MTRRs alone decide, as with WB.
-    const index = registers.format.levels === 0 ? 0 : (rights >>> PAT_SHIFT) & 7;
+    const index = registers.format.levels === 0 ? -1 : (rights >>> PAT_SHIFT) & 7;
     return this.memoryTypes.effectiveType(index, frame, (registers.cr0 & CR0_CD) !== 0);
   }
 

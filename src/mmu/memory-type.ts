@@ -128,9 +128,10 @@ export class MemoryTypeRegisters {
     return type < 0 ? this.#defType & 0xff : type;
   }
 
-  /** What an access to `frame` through an entry with PAT index `index` has. With CR0.CD = 1 everything is UC. */
+  /** What an access to `frame` through an entry with PAT index `index` has; -1 without paging, where the MTRRs decide alone. With CR0.CD = 1 everything is UC. */
   effectiveType(index: number, frame: Frame, cacheDisabled: boolean): number {
-    return cacheDisabled ? UC : combine(this.mtrrType(frame), this.patType(index));
+    if (cacheDisabled) return UC;
+    return index < 0 ? this.mtrrType(frame) : combine(this.mtrrType(frame), this.patType(index));
   }
 
   #writeVariable(at: number, lo: number, hi: number): boolean {
