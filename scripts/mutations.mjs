@@ -49,7 +49,13 @@ function copyProject(from) {
 /** Runs the tests in a folder; the outcome and the first lines that tell of a failure. */
 function runTests(folder, bail) {
   const tests = positionals.length > 0 ? positionals : FOLDERS.filter((path) => existsSync(join(folder, path)));
-  const args = ['node_modules/vitest/vitest.mjs', 'run', '--no-file-parallelism', ...(bail ? ['--bail=1'] : [])];
+  const args = [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--no-file-parallelism',
+    '--no-isolate',
+    ...(bail ? ['--bail=1'] : []),
+  ];
   const child = spawn(process.execPath, [...args, '--reporter=default', ...tests], {
     cwd: folder,
     detached: true, // its own process group: vitest's workers end with it
