@@ -12,6 +12,9 @@ const config: ViteUserConfig = defineConfig({
     testTimeout: long ? 3_600_000 : 120_000,
     hookTimeout: 120_000,
     pool: 'forks',
+    // All cores, and one process a core instead of one a file: 28 s instead of 60 s on two cores. Modules keep no state.
+    maxWorkers: '100%',
+    isolate: false,
     reporters: json === undefined ? ['default'] : ['default', ['json', { outputFile: json }]],
   },
 });
