@@ -103,6 +103,30 @@ describe('PCIDs and global pages', () => {
     expect([cpu.registers.cr3Lo, cpu.registers.cr3Hi]).toEqual([ROOT, 0]);
   });
 
+  it('80: with PCIDE = 0 everything is of PCID 0, whatever PCD and PWT of CR3', () => {
+    const { cpu, map, translate } = keeping();
+    map(VA, 1, 0x300, 'P RW');
+    cr3(cpu, 0x18);
+    expect(translate(VA)).toBe('0x300000');
+    map(VA, 1, 0x310, 'P RW');
+    expect(cpu.invpcid(1, 0, 0, 0, 0)).toBe(0);
+    expect(translate(VA)).toBe('0x310000');
+  });
+
+  it('80: what was cached with PCIDE = 0 is not met under any PCID later', () => {
+    const { cpu, map, translate } = keeping();
+    map(VA, 1, 0x300, 'P RW');
+    cr3(cpu, 0x18);
+    expect(translate(VA)).toBe('0x300000');
+    map(VA, 1, 0x310, 'P RW');
+    cr3(cpu, 0);
+    expect(cpu.setCr4(cpu.registers.cr4 | CR4.PCIDE)).toBe(0);
+    for (const pcid of [0x18, 0]) {
+      cr3(cpu, pcid, 1);
+      expect(translate(VA)).toBe('0x310000');
+    }
+  });
+
   it('81: toggling CR4.PGE drops every PCID and global entries', () => {
     const { cpu, map, translate } = keeping({ cr4: CR4.PGE | CR4.PCIDE });
     map(VA, 1, 0x300, 'P RW G');
@@ -147,17 +171,38 @@ describe('PCIDs and global pages', () => {
 });
 
 describe('spurious faults', () => {
-  it('83: after a fault on a stale entry, the retry sees memory', () => {
-    const { map, entry, setEntry, access } = keeping();
-    map(VA, 1, 0x300, 'P');
-    expect(access('user read', VA)).toBe('#PF 05');
-    expect(access('supervisor read', VA)).toBe('ok');
-    // The PDE above is cached without U/S; the entries in memory now allow the user.
-    setEntry(VA, 1, entry(VA, 1) | 4n);
-    const first = access('user read', VA);
-    expect(['ok', '#PF 05']).toContain(first);
-    expect(access('user read', VA)).toBe('ok');
-  });
+  const RETRIES = [2, 3, 4].flatMap((level) =>
+    (['walk', 'fault'] as const).map((deniedHit) => [level, deniedHit] as const),
+  );
+
+  it.each(RETRIES)(
+    '83: after a fault on stale rights of level %i, the retry sees memory; policy "%s"',
+    (level, deniedHit) => {
+      const { map, upper, access } = keeping({ policy: { deniedHit } });
+      map(VA, 1, 0x300, 'P RW US');
+      upper(VA, level, 'P RW');
+      expect(access('supervisor read', VA)).toBe('ok');
+      upper(VA, level, 'P RW US');
+      expect(['ok', '#PF 05']).toContain(access('user read', VA));
+      expect(access('user read', VA)).toBe('ok');
+    },
+  );
+
+  it.each([2, 3, 4])(
+    '83: after a fault below a stale entry of level %i, the retry goes through the new tables',
+    (level) => {
+      const neighbour = '0x12345679000';
+      // Mapped by tables of its own from `level` down, at the same places in them.
+      const elsewhere = `0x${(BigInt(neighbour) + (1n << BigInt(9 * level + 3))).toString(16)}`;
+      const { map, entry, setEntry, translate } = keeping();
+      map(VA, 1, 0x300, 'P RW');
+      map(elsewhere, 1, 0x310, 'P RW');
+      expect(translate(VA)).toBe('0x300000');
+      setEntry(VA, level, entry(elsewhere, level));
+      expect(['#PF 00', '0x310000']).toContain(translate(neighbour));
+      expect(translate(neighbour)).toBe('0x310000');
+    },
+  );
 
   it.each([
     ['walk', ['ok']],
