@@ -103,7 +103,7 @@ for (;;) {
   step();
   if (!cpu.faulted) instructions += 1;
   else if (!handlePageFault(cpu.fault)) break;
-  cpu.service(); // an instruction boundary: what other threads changed about pages counts from here
+  cpu.poll(); // an instruction boundary: what other threads changed about pages counts from here
 }
 
 const written: string[] = [];

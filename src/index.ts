@@ -10,6 +10,7 @@ export { AC, type Fault, FaultError, GP, NONE, PF, SS, TS, UD } from './cpu/faul
 export { AMD, DEFAULT_POLICY, type Features, INTEL, type Policy } from './cpu/features.ts';
 export type { LongAccess } from './cpu/long-access.ts';
 export { Machine, type MachineOptions, type MachineSnapshot, type SharedMachine } from './cpu/machine.ts';
+export { MAX_CPUS, type Mailboxes, StuckError } from './cpu/mailboxes.ts';
 export { MEMORY_SNAPSHOT_VERSION, type MemorySnapshot, restoreMemory, snapshotMemory } from './cpu/memory-snapshot.ts';
 export type { RegisterValues } from './cpu/registers.ts';
 export type { CpuOptions } from './cpu/slow-path.ts';

@@ -7,12 +7,15 @@ import { NO_EXECUTE, READ, USER, WRITABLE } from '../mmu/access.ts';
 import { type Address, toHalves } from '../mmu/address.ts';
 import { physicalHi, physicalLo } from '../mmu/halves.ts';
 import { addressOf, type Leaf, leaves, pageAfter, pageAt, rootsOf, runsOf } from '../mmu/leaves.ts';
+import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 import { EFER_LME } from './control-bits.ts';
 import { type CpuSnapshot, restoreCpu, snapshotCpu } from './cpu-snapshot.ts';
 import { type ExplainedWalk, explainWalk, rightsText } from './explain.ts';
 import { GP, NONE } from './fault.ts';
 import { HitPath } from './hit-path.ts';
 import { LongAccess } from './long-access.ts';
+import { Mailboxes } from './mailboxes.ts';
+import type { CpuOptions } from './slow-path.ts';
 
 /** Registers as a debugger or an image gives them; those left out are 0. */
 export interface CpuState {
@@ -43,8 +46,39 @@ export interface MappedRun {
 const RUN_RIGHTS = WRITABLE | USER | NO_EXECUTE;
 
 export class Cpu extends HitPath {
+  /** Its number in the machine. */
+  readonly index: number;
+  readonly #mailboxes: Mailboxes;
   /** The same accesses and instructions for people: `Address` in, `Long` out, faults thrown. */
   readonly long: LongAccess = new LongAccess(this);
+
+  constructor(memory: PhysicalMemory, options: CpuOptions = {}, index = 0, mailboxes: Mailboxes = new Mailboxes(1)) {
+    super(memory, options);
+    this.index = index;
+    this.#mailboxes = mailboxes;
+    // Until somebody knows better what requests mean, each drops everything: more than enough.
+    mailboxes.adopt(index, () => this.translator.dropAll());
+  }
+
+  /**
+   * At instruction boundaries: serves other CPUs' requests to drop translations, and takes note of what other threads
+   * changed about pages (dirty, code, ROM).
+   */
+  poll(): void {
+    this.#mailboxes.serve(this.index);
+    this.noticePageFlags();
+  }
+
+  /** Before this thread does something else for a while: no CPU waits for this one until `unpark`. */
+  park(): void {
+    this.#mailboxes.park(this.index);
+  }
+
+  /** Before the next access after `park`: drops what was to be dropped meanwhile. */
+  unpark(): void {
+    this.#mailboxes.unpark(this.index);
+    this.noticePageFlags();
+  }
 
   /**
    * Takes over a state at once, all caches empty; no MOV's rules apply. EFER.LMA follows from CR0.PG and EFER.LME.

@@ -6,6 +6,7 @@ import { HostMemory } from '../mmu/host-memory.ts';
 import { type MemoryOptions, PhysicalMemory, type SharedMemory } from '../mmu/physical-memory.ts';
 import { Cpu } from './cpu.ts';
 import { type CpuSnapshot, checkCpuSnapshot } from './cpu-snapshot.ts';
+import { Mailboxes } from './mailboxes.ts';
 import { type MemorySnapshot, restoreMemory, snapshotMemory } from './memory-snapshot.ts';
 import type { CpuOptions } from './slow-path.ts';
 
@@ -19,6 +20,13 @@ export interface MachineOptions extends CpuOptions {
 export interface SharedMachine extends CpuOptions {
   readonly memory: SharedMemory;
   readonly cpus: number;
+  readonly mailboxes: ArrayBufferLike;
+}
+
+/** What `attach` adds to the options of a machine. */
+interface Attachment {
+  readonly mailboxes: ArrayBufferLike;
+  readonly run: readonly number[];
 }
 
 export interface MachineSnapshot {
@@ -30,16 +38,33 @@ export class Machine {
   readonly memory: PhysicalMemory;
   /** The host's reads and writes of guest memory. */
   readonly host: HostMemory;
+  /** The CPUs that this thread runs: all, or those it was attached for. */
   readonly cpus: readonly Cpu[];
+  /** What the CPUs tell one another. */
+  readonly mailboxes: Mailboxes;
   readonly #options: CpuOptions;
 
   constructor(options: MachineOptions) {
     const { memory, cpus = 1, ...cpuOptions } = options;
     if (!Number.isInteger(cpus) || cpus < 1) throw new RangeError(`a machine has at least one CPU, not ${cpus}`);
+    const { mailboxes, run, ...others } = cpuOptions as typeof cpuOptions & Partial<Attachment>;
     this.memory = new PhysicalMemory(memory);
     this.host = new HostMemory(this.memory);
-    this.#options = cpuOptions;
-    this.cpus = Array.from({ length: cpus }, () => new Cpu(this.memory, cpuOptions));
+    this.mailboxes = new Mailboxes(cpus, mailboxes, this.memory.isShared);
+    this.#options = others;
+    const indexes = run ?? Array.from({ length: cpus }, (_, index) => index);
+    this.cpus = indexes.map((index) => new Cpu(this.memory, others, index, this.mailboxes));
+  }
+
+  /**
+   * In another thread, the machine that `share()` told of, with the CPUs that this thread runs from now on. Devices and
+   * callbacks are each thread's own. RangeError where there is no such CPU.
+   */
+  static attach(shared: SharedMachine, ...run: number[]): Machine {
+    for (const index of run)
+      if (!Number.isInteger(index) || index < 0 || index >= shared.cpus)
+        throw new RangeError(`the machine has ${shared.cpus} CPUs, and none of number ${index}`);
+    return new Machine({ ...shared, run } as SharedMachine);
   }
 
   /** Memory and CPUs as plain data, with version numbers. Devices and watchpoints are the embedder's. */
@@ -57,8 +82,9 @@ export class Machine {
     this.cpus.forEach((cpu, index) => cpu.restore(cpus[index]!));
   }
 
-  /** For a worker: `new Machine(message)` there opens the same memory. RangeError where the buffer is not shared. */
+  /** For a worker: `Machine.attach(message, cpu)` there opens the same machine. RangeError where the buffer is not shared. */
   share(): SharedMachine {
-    return { ...this.#options, memory: this.memory.share(), cpus: this.cpus.length };
+    const { buffer, count } = this.mailboxes;
+    return { ...this.#options, memory: this.memory.share(), cpus: count, mailboxes: buffer };
   }
 }

@@ -82,8 +82,8 @@ export class SlowPath {
     });
   }
 
-  /** At instruction boundaries: takes note of what other threads changed about pages (dirty, code, ROM). */
-  service(): void {
+  /** Takes note of what other threads changed about pages (dirty, code, ROM). */
+  protected noticePageFlags(): void {
     const epoch = this.memory.pages.epoch;
     if (epoch === this.#epoch) return;
     this.#epoch = epoch;

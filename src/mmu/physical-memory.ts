@@ -205,7 +205,7 @@ export class PhysicalMemory {
     });
   }
 
-  /** Marks all pages clean. CPUs of other threads notice at their next `service()`. */
+  /** Marks all pages clean. CPUs of other threads notice at their next `poll()`. */
   clearDirty(): void {
     this.pages.clearEverywhere(PAGE_DIRTY);
     this.#flagsTightened();

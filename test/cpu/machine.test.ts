@@ -71,7 +71,7 @@ describe('machine.share()', () => {
       caches: { hitViews: 'off' },
     });
     const message = structuredClone(first.share());
-    const second = new Machine(message);
+    const second = Machine.attach(message, 0, 1, 2);
     expect([second.cpus.length, second.cpus[0]!.translator.features.maxPhyAddr]).toEqual([3, 40]);
     expect(second.cpus[0]!.translator.policy.deniedHit).toBe('fault');
     second.host.write32(0x1_2000, 7);
@@ -82,13 +82,13 @@ describe('machine.share()', () => {
     expect(second.share()).toEqual(first.share());
   });
 
-  it('reaches stores of the other thread at its next service()', () => {
+  it('reaches stores of the other thread at its next poll()', () => {
     const first = new Machine({ memory: { shared: true, size: 0x4000 } });
-    const second = new Machine(first.share());
+    const second = Machine.attach(first.share(), 0);
     const cpu = second.cpus[0]!;
     for (const value of [1, 2, 3]) cpu.write8(0x1000, 0, value);
     first.memory.clearDirty();
-    cpu.service();
+    cpu.poll();
     cpu.write8(0x1000, 0, 4);
     expect(first.memory.isDirty(1)).toBe(true);
   });

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Machine } from '../../dist/index.js';
 
 const { shared, how, table, stop } = workerData;
-const machine = new Machine(shared);
+const machine = Machine.attach(shared, 0);
 const cpu = machine.cpus[0];
 const { port } = cpu.translator;
 const words = machine.memory.words;

@@ -1,0 +1,74 @@
+/**
+ * Where this mapping layer does better than Xen, one field each, and two presets. docs/xen-names.md, "Deviations", says
+ * what each is good for.
+ */
+
+/** What protects the lower three levels of tables. */
+export type Locking =
+  /** The lock of the L3 table, 512 GiB each: the fix of XSA-345. */
+  | 'l3'
+  /** One lock for everything. */
+  | 'pgdir'
+  /** As before the fix: `map_pgdir_lock` for tables only. It races; for demonstrations. Implies the preset `xen`. */
+  | 'none-prefix';
+
+export interface Behaviour {
+  /** How a coalescible or an empty table is noticed: 512 reads, or counters that each write of an entry keeps. */
+  readonly detection: 'scan' | 'counters';
+  /** Whether PAT moves between bit 7 and bit 12 when a page is split or coalesced. */
+  readonly pat: 'verbatim' | 'moved';
+  /** What a request without P writes: its frame and flags, or zero. */
+  readonly absentEntries: 'verbatim' | 'zero';
+  /** Whether unmapping a hole allocates the tables on the way to it, and looking up an address its L3 table. */
+  readonly holes: 'allocate' | 'skip';
+  /** Whether `modifyXenMappings` leaves an L2 empty that it reached through a hole. */
+  readonly emptyL2: 'leak' | 'free';
+  /** Whether a `modifyXenMappings` that fails flushes what it has changed. */
+  readonly failedModify: 'unflushed' | 'flushed';
+  /** Whether a split by `modifyXenMappings` is flushed before anything inside changes. */
+  readonly modifySplit: 'unflushed' | 'flushed';
+  /** One shootdown per replaced entry, or one per L3 table for all that no other flush must come between. */
+  readonly flush: 'each' | 'gather';
+  /** What coalesces: mappings with exactly the flags PAGE_HYPERVISOR, or any uniform ones. */
+  readonly coalesce: 'hypervisor' | 'uniform';
+  /** Whether `modifyXenMappings` coalesces what it made uniform. */
+  readonly coalesceAfterModify: 'no' | 'yes';
+  /** `strict`: requests that make no sense get -EINVAL and change nothing. */
+  readonly requests: 'as-is' | 'strict';
+  /** `rollback`: a request that runs out of tables changes nothing. */
+  readonly onFailure: 'keep' | 'rollback';
+}
+
+export const XEN_BEHAVIOUR: Behaviour = {
+  detection: 'scan',
+  pat: 'verbatim',
+  absentEntries: 'verbatim',
+  holes: 'allocate',
+  emptyL2: 'leak',
+  failedModify: 'unflushed',
+  modifySplit: 'unflushed',
+  flush: 'each',
+  coalesce: 'hypervisor',
+  coalesceAfterModify: 'no',
+  requests: 'as-is',
+  onFailure: 'keep',
+};
+
+export const PAGEWALK_BEHAVIOUR: Behaviour = {
+  ...XEN_BEHAVIOUR,
+  detection: 'counters',
+  pat: 'moved',
+  absentEntries: 'zero',
+  holes: 'skip',
+  emptyL2: 'free',
+  failedModify: 'flushed',
+  modifySplit: 'flushed',
+  flush: 'gather',
+};
+
+export type BehaviourName = 'xen' | 'pagewalk';
+
+export const BEHAVIOURS: Readonly<Record<BehaviourName, Behaviour>> = {
+  xen: XEN_BEHAVIOUR,
+  pagewalk: PAGEWALK_BEHAVIOUR,
+};

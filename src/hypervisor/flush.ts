@@ -1,0 +1,156 @@
+/**
+ * Flushes: of this CPU, of some, of all with acknowledgement. What a shootdown returns is the proof that frees a table.
+ *
+ * Order 0 drops one page (INVLPG); any other order drops everything, since what spans several pages need not be one
+ * superpage. A full flush includes global pages and ticks the TLB clock. Nothing flushes a cache here: requests for that
+ * are written to a log, with the decision whether by address or whole.
+ * Xen: flush_area_local(), flush_area_mask(), flush_area_all().
+ */
+import { bugOn } from '../bug.ts';
+import type { Cpu } from '../cpu/cpu.ts';
+import type { Mailboxes } from '../cpu/mailboxes.ts';
+import { SHOOTDOWNS } from './control.ts';
+import {
+  FLUSH_CACHE_EVICT,
+  FLUSH_CACHE_WRITEBACK,
+  FLUSH_NO_ASSIST,
+  FLUSH_ORDER_MASK,
+  FLUSH_TLB,
+  FLUSH_TLB_GLOBAL,
+  FLUSH_VA_VALID,
+} from './flags.ts';
+import type { Locks } from './locks.ts';
+import type { Flushed } from './proof.ts';
+import type { Seam } from './seam.ts';
+import type { TlbClock } from './tlb-clock.ts';
+
+const TLB_FLAGS = FLUSH_TLB | FLUSH_TLB_GLOBAL;
+const CACHE_FLAGS = FLUSH_CACHE_EVICT | FLUSH_CACHE_WRITEBACK;
+
+/** A request to write back (and evict) cache lines. */
+export interface CacheFlush {
+  readonly kind: 'evict' | 'write back';
+  /** Lines of one area, by address; or the whole cache of every CPU concerned. */
+  readonly scope: 'area' | 'whole';
+  /** First page and order of the area. */
+  readonly page: number;
+  readonly order: number;
+}
+
+/** A hypervisor below that flushes for us: true where it did. Xen: hypervisor_flush_tlb(). */
+export type AssistedFlush = (mask: number, page: number, flags: number) => boolean;
+
+export interface FlushOptions {
+  readonly assistedFlush?: AssistedFlush;
+  /** Bytes of the cache: areas as large are flushed whole. Default 32 MiB. */
+  readonly cacheBytes?: number;
+}
+
+export class Flush {
+  /** Flushes asked for (calls of flush_area), and all their flags but the order. */
+  requests = 0;
+  flags = 0;
+  /** IPIs: one per other CPU and flush. */
+  ipis = 0;
+  readonly cacheFlushes: CacheFlush[] = [];
+  readonly clock: TlbClock;
+
+  readonly #cpu: Cpu;
+  readonly #index: number;
+  readonly #seam: Seam;
+  readonly #mailboxes: Mailboxes;
+  readonly #control: Int32Array;
+  readonly #locks: Locks;
+  readonly #assisted: AssistedFlush | undefined;
+  readonly #cacheBytes: number;
+
+  constructor(
+    cpu: Cpu,
+    control: Int32Array,
+    seam: Seam,
+    mailboxes: Mailboxes,
+    locks: Locks,
+    clock: TlbClock,
+    options: FlushOptions,
+  ) {
+    this.#cpu = cpu;
+    this.#index = cpu.index;
+    this.#control = control;
+    this.#seam = seam;
+    this.#mailboxes = mailboxes;
+    this.#locks = locks;
+    this.clock = clock;
+    this.#assisted = options.assistedFlush;
+    this.#cacheBytes = options.cacheBytes ?? 32 << 20;
+  }
+
+  /** On every online CPU, acknowledged. Xen: flush_area_all(). */
+  all(page: number, flags: number): Flushed {
+    const { observer } = this.#seam;
+    if (observer === null) return this.mask(this.#mailboxes.onlineMask, page, flags);
+    if (observer.enter('shootdown', page, flags, 0, 0)) return observer.value as Flushed;
+    const proof = this.mask(this.#mailboxes.onlineMask, page, flags);
+    observer.leave(proof, 0);
+    return proof;
+  }
+
+  /** On the CPUs of a mask that are online. With interrupts off, only on this one. Xen: flush_area_mask(). */
+  mask(mask: number, page: number, flags: number): Flushed {
+    this.requests += 1;
+    this.flags |= flags & ~FLUSH_ORDER_MASK;
+    const self = 1 << this.#index;
+    const others = mask & this.#mailboxes.onlineMask & ~self;
+    bugOn(others !== 0 && !this.#locks.irqsOn, () => `CPU ${this.#index} flushes others with interrupts off`);
+    const proof = ((Atomics.add(this.#control, SHOOTDOWNS, 1) + 1) | 0) as Flushed;
+    const remote = (mask & self) !== 0 ? this.local(page, flags) : flags;
+    if (others !== 0 && (remote & ~FLUSH_ORDER_MASK & ~FLUSH_VA_VALID) !== 0) {
+      const mayAssist = (remote & ~(TLB_FLAGS | FLUSH_ORDER_MASK | FLUSH_VA_VALID)) === 0;
+      if (this.#assisted === undefined || !mayAssist || !this.#assisted(others, page, remote)) {
+        for (let cpu = 0; cpu < this.#mailboxes.count; cpu++) if ((others & (1 << cpu)) !== 0) this.ipis += 1;
+        this.#mailboxes.request(this.#index, others, (page * 4096) | 0, pageHi(page), remote & ~FLUSH_NO_ASSIST);
+      }
+    }
+    if (this.clock.hasWrapped && this.#locks.irqsOn) this.#startClock();
+    return proof;
+  }
+
+  /** On this CPU. Returns the flags that other CPUs still have to see to. Xen: flush_area_local(). */
+  local(page: number, flags: number): number {
+    const order = (flags & FLUSH_ORDER_MASK) - 1;
+    if ((flags & TLB_FLAGS) !== 0) {
+      if (order === 0) this.#cpu.invlpg((page * 4096) | 0, pageHi(page));
+      else {
+        const time = this.clock.beforeFlush();
+        this.#cpu.translator.dropAll();
+        this.clock.afterFlush(this.#index, time);
+      }
+    }
+    if ((flags & CACHE_FLAGS) === 0) return flags;
+    const byAddress = (flags & TLB_FLAGS) === 0 || (flags & FLUSH_VA_VALID) !== 0;
+    const isArea = byAddress && order >= 0 && 4096 * 2 ** order < this.#cacheBytes;
+    const kind = (flags & FLUSH_CACHE_EVICT) !== 0 ? 'evict' : 'write back';
+    this.cacheFlushes.push({ kind, scope: isArea ? 'area' : 'whole', page, order });
+    return isArea ? flags & ~CACHE_FLAGS : flags;
+  }
+
+  /** What a frame with this stamp still needs before it is used again. Xen: filtered_flush_tlb_mask(). */
+  filtered(stamp: number): void {
+    const mask = this.clock.filter(this.#mailboxes.onlineMask, stamp);
+    if (mask !== 0) this.mask(mask, 0, FLUSH_TLB | FLUSH_NO_ASSIST);
+  }
+
+  /** As another CPU asked; everything where it asks for nothing in particular. */
+  serve(lo: number, hi: number, flags: number): void {
+    this.local((hi >>> 0) * 0x10_0000 + (lo >>> 12), flags === 0 ? TLB_FLAGS : flags);
+  }
+
+  /** The clock has wrapped: all others are flushed, and time goes on. Xen: new_tlbflush_clock_period(). */
+  #startClock(): void {
+    this.clock.hasWrapped = false;
+    this.mask(this.#mailboxes.onlineMask, 0, FLUSH_TLB_GLOBAL);
+    this.clock.restart();
+  }
+}
+
+/** High half of a page's address. */
+const pageHi = (page: number): number => Math.floor(page / 0x10_0000) | 0;

@@ -1,0 +1,86 @@
+/**
+ * Between the store that replaces an entry and the free of what it led to: flushes, each at once as Xen does, or gathered
+ * to one shootdown.
+ *
+ * Two things that must not meet in a TLB are kept apart even when gathered: a change (frame or attributes of a page) and a
+ * resize (a split or a coalesce, which change neither). With both open, one address could be cached in two sizes with
+ * different attributes. So a resize waits for the flush of a change, and a change for the flush of a resize.
+ */
+import type { Frame } from '../mmu/halves.ts';
+import { SHOOTDOWNS } from './control.ts';
+import { FLUSH_CACHE_EVICT, FLUSH_ORDER_MASK } from './flags.ts';
+import type { Flush } from './flush.ts';
+import { DETACHED, type FrameTable } from './frame-table.ts';
+import type { Heap } from './heap.ts';
+
+export const CHANGE = 1;
+export const RESIZE = 2;
+
+export class Gather {
+  readonly #flush: Flush;
+  readonly #heap: Heap;
+  readonly #frames: FrameTable;
+  readonly #control: Int32Array;
+  readonly #isGathering: boolean;
+
+  /** CHANGE | RESIZE of what was stored and not yet flushed. */
+  #open = 0;
+  #page = 0;
+  #flags = 0;
+  /** Tables detached and not yet freed, in order. Grows to the largest number that one flush has freed. */
+  readonly #detached: Frame[] = [];
+  #count = 0;
+
+  constructor(flush: Flush, heap: Heap, frames: FrameTable, control: Int32Array, flushing: 'each' | 'gather') {
+    this.#flush = flush;
+    this.#heap = heap;
+    this.#frames = frames;
+    this.#control = control;
+    this.#isGathering = flushing === 'gather';
+  }
+
+  /** Whether what is open must be flushed before a change or a resize. */
+  mustFlushBefore(kind: number): boolean {
+    return (this.#open & ~kind) !== 0;
+  }
+
+  /** Before the store of a change or a resize. */
+  before(kind: number): void {
+    if (this.mustFlushBefore(kind)) this.complete();
+  }
+
+  /** After a table was unlinked: it is freed after the flush that `stored` or `complete` makes. */
+  detach(table: Frame): void {
+    const { words } = this.#frames;
+    words[this.#frames.at(table) + DETACHED] = Atomics.load(this.#control, SHOOTDOWNS);
+    this.#detached[this.#count++] = table;
+  }
+
+  /** After the store: what is to be flushed for it, at once or with others. */
+  stored(kind: number, page: number, flags: number): void {
+    // A cache flush goes by the address of its one page: it is never merged with another.
+    const isCache = (flags & FLUSH_CACHE_EVICT) !== 0;
+    if (isCache) this.complete();
+    this.leaveOpen(kind, page, flags);
+    if (isCache || !this.#isGathering) this.complete();
+  }
+
+  /** After a store whose flush comes with the next `complete` in any case. */
+  leaveOpen(kind: number, page: number, flags: number): void {
+    if (this.#open === 0) {
+      this.#page = page;
+      this.#flags = flags;
+    } else this.#flags = (this.#flags | flags) & ~FLUSH_ORDER_MASK; // several pages: everything
+    this.#open |= kind;
+  }
+
+  /** Shoots down what is open, then frees what it led to. */
+  complete(): void {
+    if (this.#open === 0) return;
+    this.#open = 0;
+    const proof = this.#flush.all(this.#page, this.#flags);
+    const count = this.#count;
+    this.#count = 0;
+    for (let nth = 0; nth < count; nth++) this.#heap.free(this.#detached[nth]!, proof);
+  }
+}

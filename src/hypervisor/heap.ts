@@ -1,0 +1,192 @@
+/**
+ * Frames for tables, without an owner: a pool per CPU, fresh frames behind them. Freeing takes a proof (proof.ts).
+ *
+ * An ownerless frame gets no flush when it is used again: whoever frees a table must have flushed. The heap therefore
+ * checks what it can: double frees, frees of what is locked or not allocated, proofs older than the table's detachment,
+ * and (with `checks: 'full'`) writes to a frame after it was freed.
+ * Xen: alloc_xen_pagetable(), free_xen_pagetable() over alloc_domheap_page(NULL).
+ */
+import { bugOn } from '../bug.ts';
+import type { Mailboxes } from '../cpu/mailboxes.ts';
+import { type Frame, hexNumber } from '../mmu/halves.ts';
+import type { PhysicalMemory } from '../mmu/physical-memory.ts';
+import { FRESH, FRESH_END, HARDWARE_DOMAIN, POOL, POOL_LOCK, SYS_STATE_EARLY_BOOT, SYSTEM_STATE } from './control.ts';
+import {
+  COUNT_HI,
+  DETACHED,
+  type FrameTable,
+  INFO_WORDS,
+  MARK_HEAP,
+  MARK_PUBLISHED,
+  MARK_STATIC,
+  MARKS,
+  NEXT,
+  PGC_ALLOCATED_HI,
+  PGC_FREE_HI,
+  PGC_STATE_HI,
+  PGT_LOCKED_HI,
+  TYPE_HI,
+} from './frame-table.ts';
+import { NEVER_PUBLISHED, type Proof } from './proof.ts';
+import type { Seam } from './seam.ts';
+
+/** No frame left. */
+export const NO_FRAME = -1;
+
+/** What a freed frame holds with `checks: 'full'`: entries that are not present. */
+const POISON = 0x5a5a_5a5a;
+
+export class Heap {
+  /** Allocations that succeed before the next one fails; -1: no limit. */
+  budget = -1;
+  allocations = 0;
+  frees = 0;
+
+  readonly #frames: FrameTable;
+  readonly #memory: PhysicalMemory;
+  readonly #control: Int32Array;
+  readonly #cpu: number;
+  readonly #seam: Seam;
+  readonly #mailboxes: Mailboxes;
+  readonly #poisons: boolean;
+  /** First frame and backing page of the heap's range: fresh frames follow one another. */
+  readonly #offset: number;
+
+  constructor(
+    frames: FrameTable,
+    control: Int32Array,
+    cpu: number,
+    seam: Seam,
+    mailboxes: Mailboxes,
+    firstFrame: Frame,
+    checks: 'light' | 'full',
+  ) {
+    this.#frames = frames;
+    this.#memory = frames.memory;
+    this.#control = control;
+    this.#cpu = cpu;
+    this.#seam = seam;
+    this.#mailboxes = mailboxes;
+    this.#poisons = checks === 'full';
+    this.#offset = firstFrame - frames.memory.pageOf(firstFrame);
+  }
+
+  /** A frame, its contents undefined; or NO_FRAME. A bug before the hardware domain exists: nothing could go on. */
+  alloc(): Frame {
+    const { observer } = this.#seam;
+    if (observer === null) return this.#alloc();
+    if (observer.enter('alloc', 0, 0, 0, 0)) return observer.value;
+    const frame = this.#alloc();
+    observer.leave(frame, 0);
+    return frame;
+  }
+
+  /** Gives a table back. In early boot, and for a table of the image, nothing happens. */
+  free(frame: Frame, proof: Proof): void {
+    const { observer } = this.#seam;
+    if (observer?.enter('free', frame, proof, 0, 0)) return;
+    this.#free(frame, proof);
+    observer?.leave(0, 0);
+  }
+
+  #alloc(): Frame {
+    const page = this.budget === 0 ? NO_FRAME : this.#take();
+    if (page === NO_FRAME) {
+      const isEarly = Atomics.load(this.#control, SYSTEM_STATE) === SYS_STATE_EARLY_BOOT;
+      bugOn(isEarly, () => 'the boot allocator has no frame left');
+      const mayFail = Atomics.load(this.#control, HARDWARE_DOMAIN) !== 0;
+      bugOn(!mayFail, () => 'no frame for a page table before the hardware domain exists');
+      return NO_FRAME;
+    }
+    if (this.budget > 0) this.budget -= 1;
+    this.allocations += 1;
+    const { words } = this.#frames;
+    const at = page * INFO_WORDS;
+    if (this.#poisons && (words[at + COUNT_HI]! & PGC_STATE_HI) === PGC_FREE_HI) this.#checkPoison(page);
+    words.fill(0, at, at + INFO_WORDS);
+    words[at + COUNT_HI] = PGC_ALLOCATED_HI;
+    words[at + MARKS] = MARK_HEAP;
+    return page + this.#offset;
+  }
+
+  #free(frame: Frame, proof: Proof): void {
+    const { words } = this.#frames;
+    const page = this.#memory.pageOf(frame);
+    const at = this.#frames.at(frame);
+    const count = words[at + COUNT_HI]!;
+    const named = (): string => `table ${hexNumber(frame)}`;
+    bugOn((count & PGC_STATE_HI) !== 0, () => `double free of ${named()}`);
+    bugOn((count & PGC_ALLOCATED_HI) === 0, () => `free of ${named()}, which was not allocated`);
+    bugOn((Atomics.load(words, at + TYPE_HI) & PGT_LOCKED_HI) !== 0, () => `free of ${named()}, which is locked`);
+    const marks = words[at + MARKS]!;
+    if (proof === NEVER_PUBLISHED)
+      bugOn((marks & MARK_PUBLISHED) !== 0, () => `${named()} was published: freeing it takes a flush`);
+    else
+      bugOn(
+        ((proof - words[at + DETACHED]!) | 0) <= 0,
+        () => `${named()} was detached after the flush that should free it`,
+      );
+    if ((marks & MARK_STATIC) !== 0 || Atomics.load(this.#control, SYSTEM_STATE) === SYS_STATE_EARLY_BOOT) return;
+    this.frees += 1;
+    words[at + COUNT_HI] = PGC_FREE_HI;
+    if (this.#poisons) this.#words(page).fill(POISON);
+    // Frames from outside the heap's range stay where they are: their numbers do not follow from their backing pages.
+    if (frame - page === this.#offset) this.#push(page);
+  }
+
+  /** A backing page from this CPU's pool, a fresh one, or one of another CPU's pool. */
+  #take(): number {
+    const own = this.#pop(this.#cpu);
+    if (own !== NO_FRAME) return own;
+    if (Atomics.load(this.#control, FRESH) < this.#control[FRESH_END]!) {
+      const fresh = Atomics.add(this.#control, FRESH, 1);
+      if (fresh < this.#control[FRESH_END]!) return fresh;
+    }
+    for (let cpu = 0; cpu < this.#mailboxes.count; cpu++) {
+      const other = this.#pop(cpu);
+      if (other !== NO_FRAME) return other;
+    }
+    return NO_FRAME;
+  }
+
+  #pop(cpu: number): number {
+    const control = this.#control;
+    if (Atomics.load(control, POOL + cpu) === 0) return NO_FRAME;
+    this.#lockPool(cpu);
+    const head = control[POOL + cpu]!;
+    if (head !== 0) control[POOL + cpu] = this.#frames.words[(head - 1) * INFO_WORDS + NEXT]!;
+    Atomics.store(control, POOL_LOCK + cpu, 0);
+    return head - 1;
+  }
+
+  #push(page: number): void {
+    const control = this.#control;
+    this.#lockPool(this.#cpu);
+    this.#frames.words[page * INFO_WORDS + NEXT] = control[POOL + this.#cpu]!;
+    control[POOL + this.#cpu] = page + 1;
+    Atomics.store(control, POOL_LOCK + this.#cpu, 0);
+  }
+
+  /** Held for a few instructions only. */
+  #lockPool(cpu: number): void {
+    const control = this.#control;
+    if (Atomics.compareExchange(control, POOL_LOCK + cpu, 0, 1) === 0) return;
+    this.#mailboxes.waitUntil(
+      this.#cpu,
+      `the table pool of CPU ${cpu}`,
+      () => Atomics.compareExchange(control, POOL_LOCK + cpu, 0, 1) === 0,
+    );
+  }
+
+  #words(page: number): Int32Array {
+    return this.#memory.words.subarray(page * 1024, (page + 1) * 1024);
+  }
+
+  #checkPoison(page: number): void {
+    const written = this.#words(page).findIndex((word) => word !== POISON);
+    bugOn(
+      written >= 0,
+      () => `entry ${written >> 1} of table ${hexNumber(page + this.#offset)} was written after the table was freed`,
+    );
+  }
+}

@@ -1,0 +1,30 @@
+/** pagewalk/hypervisor: Xen's mapping layer on a `Machine`. Start with `Xen`; docs/xen-names.md lists names and deviations. */
+export {
+  BEHAVIOURS,
+  type Behaviour,
+  type BehaviourName,
+  type Locking,
+  PAGEWALK_BEHAVIOUR,
+  XEN_BEHAVIOUR,
+} from './behaviour.ts';
+export {
+  SYS_STATE_ACTIVE,
+  SYS_STATE_BOOT,
+  SYS_STATE_EARLY_BOOT,
+  SYS_STATE_RESUME,
+  SYS_STATE_SMP_BOOT,
+  SYS_STATE_SUSPEND,
+} from './control.ts';
+export * from './flags.ts';
+export type { AssistedFlush, CacheFlush, Flush } from './flush.ts';
+export { FrameTable, type PageInfo, type Provenance } from './frame-table.ts';
+export type { Heap } from './heap.ts';
+export * from './layout.ts';
+export { mapPages, mapPagesToXen, populatePtRange } from './map-pages.ts';
+export { EINVAL, ENOMEM, XenMm } from './mm.ts';
+export { destroyXenMappings, modifyPages, modifyXenMappings } from './modify-mappings.ts';
+export type { Flushed, NeverPublished, Proof, Retired } from './proof.ts';
+export type { Operation, SeamObserver } from './seam.ts';
+export { lookUp, type Slot, virtToXenL1e, virtToXenL2e, virtToXenL3e } from './virt-to-xen.ts';
+export { Xen, type XenOptions } from './xen.ts';
+export { mapToMfn, xenMapToMfn } from './xen-map-to-mfn.ts';

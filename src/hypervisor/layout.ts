@@ -1,0 +1,43 @@
+/**
+ * Xen's virtual layout on x86-64 (4-level paging, without BIGMEM), as linear page numbers: address >> 12, sign bits
+ * kept, 0 to 2^52 - 1. Ends are exclusive.
+ */
+import { type Address, toHalves } from '../mmu/address.ts';
+
+/** Linear page number of an address; its low 12 bits are ignored. */
+export function pageOf(address: Address): number {
+  const { low, high } = toHalves(address);
+  return (high >>> 0) * 0x10_0000 + (low >>> 12);
+}
+
+/** The L4 slot of a page. */
+export const l4Slot = (page: number): number => Math.floor(page / 512 ** 3) % 512;
+
+export interface Region {
+  readonly start: number;
+  readonly end: number;
+}
+
+const region = (start: string, end: string): Region => ({ start: pageOf(`0x${start}`), end: pageOf(`0x${end}`) });
+
+/** Reserved for Xen in every PV guest's address space. */
+export const HYPERVISOR_VIRT: Region = region('ffff800000000000', 'ffff880000000000');
+/** Machine-to-physical table, readable by guests. */
+export const RO_MPT: Region = region('ffff800000000000', 'ffff804000000000');
+export const PCI_MCFG: Region = region('ffff808000000000', 'ffff810000000000');
+/** The tables themselves, through the root's entry for itself. */
+export const LINEAR_PT: Region = region('ffff810000000000', 'ffff818000000000');
+export const SH_LINEAR_PT: Region = region('ffff818000000000', 'ffff820000000000');
+export const PERDOMAIN: Region = region('ffff820000000000', 'ffff8200c0000000');
+export const RDWR_MPT: Region = region('ffff828000000000', 'ffff82c000000000');
+export const VMAP: Region = region('ffff82c000000000', 'ffff82d000000000');
+export const RDWR_COMPAT_MPT: Region = region('ffff82d000000000', 'ffff82d040000000');
+/** Xen's own image. */
+export const XEN_VIRT: Region = region('ffff82d040000000', 'ffff82d080000000');
+export const FRAMETABLE: Region = region('ffff82e000000000', 'ffff830000000000');
+export const DIRECTMAP: Region = region('ffff830000000000', 'ffffff8000000000');
+
+/** The highest page of the fixmap, which grows down from it. Xen: FIXADDR_TOP. */
+export const FIXADDR_TOP_PAGE: number = VMAP.end - 1;
+
+export const isIn = ({ start, end }: Region, page: number): boolean => page >= start && page < end;

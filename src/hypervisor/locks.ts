@@ -1,0 +1,148 @@
+/**
+ * The locks of the mapping layer: a bit of each L3 table's page_info, and `map_pgdir_lock`.
+ *
+ * Order: an L3 lock, then `map_pgdir_lock`; never two L3 locks. Interrupts stay on: a CPU that waited for a lock with
+ * interrupts off could not serve the flush that the lock's holder waits for. With interrupts off a lock may be taken only
+ * while no other CPU is online. A waiting CPU serves requests, and sleeps when the wait is long.
+ *
+ * Which locks there are is a choice (`Locking`); mapping code calls the same methods whatever was chosen.
+ */
+import { bugOn } from '../bug.ts';
+import type { Mailboxes } from '../cpu/mailboxes.ts';
+import { type Frame, hexNumber } from '../mmu/halves.ts';
+import type { Locking } from './behaviour.ts';
+import { PGDIR_LOCK } from './control.ts';
+import { type FrameTable, HOLDER, PGT_LOCKED_HI, TYPE_HI } from './frame-table.ts';
+import type { Seam } from './seam.ts';
+
+/** What the seam's observer is told of `map_pgdir_lock` instead of a frame. */
+export const LOCK_PGDIR = -1;
+const NOTHING = -2;
+
+export class Locks {
+  /** Whether locks are taken at all: from the state smp_boot on, as it was when the operation began. */
+  engaged = false;
+  /** EFLAGS.IF of this CPU. */
+  irqsOn = true;
+
+  readonly #frames: FrameTable;
+  readonly #control: Int32Array;
+  readonly #cpu: number;
+  readonly #seam: Seam;
+  readonly #mailboxes: Mailboxes;
+  readonly #locking: Locking;
+  /** Frame of the L3 table whose lock this CPU holds, or LOCK_PGDIR in its place; NOTHING. */
+  #outer: Frame = NOTHING;
+  #holdsPgdir = false;
+
+  constructor(
+    frames: FrameTable,
+    control: Int32Array,
+    cpu: number,
+    seam: Seam,
+    mailboxes: Mailboxes,
+    locking: Locking,
+  ) {
+    this.#frames = frames;
+    this.#control = control;
+    this.#cpu = cpu;
+    this.#seam = seam;
+    this.#mailboxes = mailboxes;
+    this.#locking = locking;
+  }
+
+  /** Whether this CPU holds any lock. */
+  get isHolding(): boolean {
+    return this.#outer !== NOTHING || this.#holdsPgdir;
+  }
+
+  /** Takes what protects the tables below an L3 table. Xen: L3T_LOCK(). */
+  lockBelow(l3: Frame): void {
+    if (!this.engaged || this.#locking === 'none-prefix') return;
+    const what = this.#locking === 'pgdir' ? LOCK_PGDIR : l3;
+    bugOn(this.#outer === what, () => `CPU ${this.#cpu} already holds ${named(what)}: it would wait for itself`);
+    bugOn(this.isHolding, () => `lock order: CPU ${this.#cpu} takes ${named(what)} while it holds ${this.held()}`);
+    this.#lock(what);
+    this.#outer = what;
+  }
+
+  /** Xen: L3T_UNLOCK(). */
+  unlockBelow(): void {
+    if (this.#outer === NOTHING) return;
+    const what = this.#outer;
+    this.#outer = NOTHING;
+    this.#unlock(what);
+  }
+
+  /** Takes what protects the linking of tables. Xen: spin_lock(&map_pgdir_lock). */
+  lockPgdir(): void {
+    if (!this.engaged || this.#outer === LOCK_PGDIR) return;
+    bugOn(this.#holdsPgdir, () => `CPU ${this.#cpu} already holds map_pgdir_lock: it would wait for itself`);
+    this.#lock(LOCK_PGDIR);
+    this.#holdsPgdir = true;
+  }
+
+  unlockPgdir(): void {
+    if (!this.#holdsPgdir) return;
+    this.#holdsPgdir = false;
+    this.#unlock(LOCK_PGDIR);
+  }
+
+  /** What this CPU holds, for people. */
+  held(): string {
+    const outer = this.#outer === NOTHING ? [] : [named(this.#outer)];
+    const held = this.#holdsPgdir ? [...outer, named(LOCK_PGDIR)] : outer;
+    return held.length === 0 ? 'no lock' : held.join(' and ');
+  }
+
+  #lock(what: Frame): void {
+    this.#checkIrqs(what);
+    const { observer } = this.#seam;
+    if (observer !== null) {
+      if (observer.enter('lock', what, 0, 0, 0)) return;
+      // Whoever observes lets a CPU come here only when the lock is free.
+      bugOn(!this.#try(what), () => `${named(what)} is not free`);
+      observer.leave(0, 0);
+      return;
+    }
+    if (!this.#try(what)) this.#mailboxes.waitUntil(this.#cpu, named(what), () => this.#try(what));
+  }
+
+  #try(what: Frame): boolean {
+    if (what === LOCK_PGDIR) return Atomics.compareExchange(this.#control, PGDIR_LOCK, 0, this.#cpu + 1) === 0;
+    const { words } = this.#frames;
+    const at = this.#frames.at(what);
+    const type = Atomics.load(words, at + TYPE_HI);
+    if ((type & PGT_LOCKED_HI) !== 0) return false;
+    if (Atomics.compareExchange(words, at + TYPE_HI, type, type | PGT_LOCKED_HI) !== type) return false;
+    words[at + HOLDER] = this.#cpu + 1;
+    return true;
+  }
+
+  #unlock(what: Frame): void {
+    const { observer } = this.#seam;
+    if (observer?.enter('unlock', what, 0, 0, 0)) return;
+    if (what === LOCK_PGDIR) {
+      const holder = Atomics.exchange(this.#control, PGDIR_LOCK, 0);
+      bugOn(holder !== this.#cpu + 1, () => `CPU ${this.#cpu} unlocks map_pgdir_lock, held by CPU ${holder - 1}`);
+    } else {
+      const { words } = this.#frames;
+      const at = this.#frames.at(what);
+      words[at + HOLDER] = 0;
+      const type = Atomics.and(words, at + TYPE_HI, ~PGT_LOCKED_HI);
+      bugOn((type & PGT_LOCKED_HI) === 0, () => `${named(what)} is unlocked, and was not locked`);
+    }
+    if (observer !== null) observer.leave(0, 0);
+    this.#mailboxes.ringSleepers();
+  }
+
+  /** With interrupts off one may only wait where nobody else is online. Xen: check_lock(), which its L3 lock bypasses. */
+  #checkIrqs(what: Frame): void {
+    if (this.irqsOn) return;
+    const others = this.#mailboxes.onlineMask & ~(1 << this.#cpu);
+    bugOn(others !== 0, () => `CPU ${this.#cpu} takes ${named(what)} with interrupts off while other CPUs are online`);
+  }
+}
+
+const named = (what: Frame): string =>
+  what === LOCK_PGDIR ? 'map_pgdir_lock' : `the lock of L3 table ${hexNumber(what)}`;

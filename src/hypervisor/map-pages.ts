@@ -1,0 +1,209 @@
+/**
+ * `map_pages_to_xen`: maps a range of pages to a range of frames in the largest pages that fit, over whatever is there.
+ *
+ * The way of one step, from the L3 entry down: the first level at which the request fits is written; a superpage that
+ * says the same already is skipped; one in the way is split; a missing table is added. Upwards again: what became one run
+ * is coalesced. Each entry is replaced by one store, so that a page is never absent in between.
+ */
+import type { Address } from '../mmu/address.ts';
+import { A, D, G, isPresent, NX, P, PS } from '../mmu/entry.ts';
+import type { Frame } from '../mmu/halves.ts';
+import {
+  FLUSH_CACHE_EVICT,
+  FLUSH_ORDER,
+  FLUSH_TLB,
+  FLUSH_TLB_GLOBAL,
+  FLUSH_VA_VALID,
+  INVALID_MFN,
+  MAP_SMALL_PAGES,
+  ORDERS,
+  PAGE_CACHE_ATTRS,
+  PAGE_HYPERVISOR,
+  PAGES,
+} from './flags.ts';
+import { MARK_KEPT } from './frame-table.ts';
+import { CHANGE } from './gather.ts';
+import { DIRECTMAP, HYPERVISOR_VIRT, pageOf } from './layout.ts';
+import { EINVAL, ENOMEM, type XenMm } from './mm.ts';
+import { refusesMap } from './strict.ts';
+import { coalesce, isLeaf, pageFrame, smallFlags, split } from './superpage.ts';
+import { ENTRIES, type Entry } from './tables.ts';
+import { childOf, HOLE, indexAt, l3Entry, NO_ENTRY, populate } from './virt-to-xen.ts';
+
+/**
+ * Maps `nrMfns` pages from `virt` to frames from `mfn` with `flags` (24 bits). Without P in the flags, unmaps; with
+ * MAP_SMALL_PAGES and without P, adds the tables and maps nothing.
+ * @param virt    byte address; its low 12 bits are ignored
+ * @param mfn     first frame, or INVALID_MFN where nothing is mapped
+ * @param nrMfns  4 KiB pages, 0 or more
+ * @returns 0; -ENOMEM, with the first `mm.pagesDone` pages done; in strict mode -EINVAL, with nothing changed
+ * Xen: map_pages_to_xen(virt, mfn, nr_mfns, flags).
+ */
+export function mapPagesToXen(mm: XenMm, virt: Address, mfn: Frame, nrMfns: number, flags: number): number {
+  return mapPages(mm, pageOf(virt), mfn, nrMfns, flags);
+}
+
+/**
+ * Adds the tables for a range, so that mapping it later needs none. Whatever was mapped there is gone.
+ * Xen: populate_pt_range(virt, nr_mfns).
+ */
+export function populatePtRange(mm: XenMm, virt: Address, nrMfns: number): number {
+  return mapPages(mm, pageOf(virt), INVALID_MFN, nrMfns, MAP_SMALL_PAGES);
+}
+
+/** The same by page number, 0 to 2^52 - 1. Xen: map_pages_to_xen(). */
+export function mapPages(mm: XenMm, page: number, mfn: Frame, nrMfns: number, flags: number): number {
+  if (mm.behaviour.requests === 'strict' && refusesMap(mm, page, mfn, nrMfns, flags)) return -EINVAL;
+  mm.begin();
+  const { request } = mm;
+  request.start(page, mfn, nrMfns, mm.options.nx ? flags : flags & ~NX);
+  let error = 0;
+  while (request.left > 0 && error === 0) {
+    const pl3e = l3Entry(mm, request.page, addsTables(mm, flags) ? 'add' : 'skip');
+    if (pl3e === NO_ENTRY) error = -ENOMEM;
+    else if (pl3e === HOLE) request.advance(request.within(4));
+    else error = mapBelow(mm, pl3e);
+  }
+  mm.pagesDone = request.done;
+  return error;
+}
+
+/** Whether what is not there is added on the way: not to unmap it, where that is left out. */
+const addsTables = (mm: XenMm, flags: number): boolean =>
+  mm.behaviour.holes === 'allocate' || (flags & (P | MAP_SMALL_PAGES)) !== 0;
+
+/**
+ * As much of the request as lies below one L3 table, under its lock; or one step, where each step is flushed by itself.
+ * What was replaced is flushed and freed before the lock is dropped.
+ */
+function mapBelow(mm: XenMm, pl3e: Entry): number {
+  const { request, locks, gather } = mm;
+  const isOneStep = mm.behaviour.flush === 'each';
+  const end = request.page + PAGES[4]! - (request.page % PAGES[4]!);
+  const table = Math.floor(pl3e / ENTRIES);
+  locks.lockBelow(table);
+  try {
+    let error = 0;
+    do error = step(mm, table * ENTRIES + indexAt(request.page, 3));
+    while (error === 0 && !isOneStep && request.left > 0 && request.page < end);
+    gather.complete();
+    return error;
+  } finally {
+    locks.unlockBelow();
+  }
+}
+
+/** Maps, skips or unmaps what one entry can hold, adding and splitting on the way down, coalescing on the way up. */
+function step(mm: XenMm, pl3e: Entry): number {
+  const { request, tables } = mm;
+  const { page, flags } = request;
+  let pl2e: Entry = NO_ENTRY;
+  let entry = pl3e;
+  for (let level = 3; ; level--) {
+    const old = tables.read(entry);
+    const oldFrame = tables.frame;
+    if (level === 2) pl2e = entry;
+
+    if (level === 1 || writesAt(mm, level, old, oldFrame)) {
+      if (level === 1 && !isPresent(old) && request.isMapping)
+        request.advance(tables.writeRun(entry, request.mfn, flags, request.within(2)));
+      else replace(mm, entry, level, old, oldFrame);
+      return coalesceAbove(mm, level, pl2e, pl3e);
+    }
+    if (!isPresent(old)) {
+      if (!addsTables(mm, flags)) {
+        request.advance(request.within(level));
+        return 0;
+      }
+      if (!populate(mm, entry, level)) return -ENOMEM;
+    } else if (isLeaf(level, old)) {
+      if (saysTheSame(mm, level, old, oldFrame)) {
+        request.advance(request.within(level));
+        return coalesceAbove(mm, level, pl2e, pl3e);
+      }
+      if (!split(mm, entry, level, page, oldFrame, old, true)) return -ENOMEM;
+    }
+    entry = childOf(mm, entry, level, page);
+    if (isPopulate(flags)) mm.frames.mark(Math.floor(entry / ENTRIES), MARK_KEPT);
+  }
+}
+
+/** A request that adds tables and maps nothing. */
+const isPopulate = (flags: number): boolean => (flags & (P | MAP_SMALL_PAGES)) === MAP_SMALL_PAGES;
+
+/** Whether the entry of `level` is the one to write. Unmapping leaves tables that a populate has made. */
+function writesAt(mm: XenMm, level: number, old: number, oldFrame: Frame): boolean {
+  const { request } = mm;
+  if (!mm.hasPages(level) || !request.fits(level)) return false;
+  if (request.isMapping || !isPresent(old) || isLeaf(level, old)) return true;
+  return mm.behaviour.absentEntries === 'verbatim' || !mm.frames.has(oldFrame, MARK_KEPT);
+}
+
+/** Whether a superpage maps the request's page already as it asks. A and D are hardware's to set. */
+function saysTheSame(mm: XenMm, level: number, old: number, oldFrame: Frame): boolean {
+  const { page, mfn, flags } = mm.request;
+  const mapped = pageFrame(mm, level, oldFrame) + (page % PAGES[level]!);
+  return mapped === mfn && ((smallFlags(mm, level, oldFrame, old) ^ flags) & ~(A | D)) === 0;
+}
+
+/** One store over whatever the entry held; then the flush, and the tables it led to. */
+function replace(mm: XenMm, entry: Entry, level: number, old: number, oldFrame: Frame): void {
+  const { request, tables, gather } = mm;
+  const { page, mfn, flags } = request;
+  const wasPresent = isPresent(old);
+  if (wasPresent) gather.before(CHANGE);
+  if (request.isMapping) tables.write(entry, level, mfn, level > 1 ? flags | PS : flags);
+  else if (mm.behaviour.absentEntries === 'verbatim') tables.write(entry, level, mfn, flags);
+  else if (wasPresent) tables.write(entry, level, 0, 0);
+  if (wasPresent) {
+    const flush = isLeaf(level, old)
+      ? flushFlags(mm, smallFlags(mm, level, oldFrame, old))
+      : detachBelow(mm, level - 1, oldFrame);
+    gather.stored(CHANGE, page, FLUSH_TLB | FLUSH_ORDER(ORDERS[level]!) | flush);
+  }
+  request.advance(PAGES[level]!);
+}
+
+/**
+ * Detaches a table of `level` and those below it. Returns what the flush needs for all that they mapped.
+ * Entries that are not present count for the cache flush at level 1, as in Xen: at most one too many.
+ */
+function detachBelow(mm: XenMm, level: number, table: Frame): number {
+  const { tables, gather } = mm;
+  let flush = 0;
+  for (let index = 0; index < ENTRIES; index++) {
+    const flags = tables.read(table * ENTRIES + index);
+    const frame = tables.frame;
+    if (level === 1) flush |= flushFlags(mm, flags);
+    else if (isPresent(flags))
+      flush |= isLeaf(level, flags)
+        ? flushFlags(mm, smallFlags(mm, level, frame, flags))
+        : detachBelow(mm, level - 1, frame);
+  }
+  gather.detach(table);
+  return flush;
+}
+
+/** What the flush of a replaced page needs besides its order, by the old flags (as of a 4 KiB page) and the request. */
+function flushFlags(mm: XenMm, old: number): number {
+  const { page, flags, isMapping } = mm.request;
+  const global = (old & G) !== 0 ? FLUSH_TLB_GLOBAL : 0;
+  if (!isMapping || ((old ^ flags) & PAGE_CACHE_ATTRS) === 0) return global;
+  // Lines of the directmap can be flushed by address; not of what may have just been unmapped elsewhere.
+  const byAddress = page >= DIRECTMAP.start && page < HYPERVISOR_VIRT.end;
+  return global | FLUSH_CACHE_EVICT | (byAddress ? FLUSH_VA_VALID : 0);
+}
+
+/** After a step at `level`: makes a superpage of each table above that became one run, where the request may end one. */
+function coalesceAbove(mm: XenMm, level: number, pl2e: Entry, pl3e: Entry): number {
+  const { request } = mm;
+  const { flags, page } = request;
+  const coalesces =
+    mm.behaviour.coalesce === 'hypervisor' ? flags === PAGE_HYPERVISOR : (flags & (P | MAP_SMALL_PAGES)) === P;
+  if (!coalesces) return 0;
+  for (let above = level + 1; above <= 3; above++) {
+    if (!mm.hasPages(above) || !request.isAtBoundary(above)) return 0;
+    if (coalesce(mm, above === 2 ? pl2e : pl3e, above, page - 1, flags) !== 'superpage') return 0;
+  }
+  return 0;
+}

@@ -1,0 +1,115 @@
+/**
+ * The memory manager as one CPU sees it: the page tables under one root, and everything that changing them takes. All
+ * state that outlives an operation is shared (xen.ts); what stands here is this CPU's way to it, and scratch.
+ */
+import { bugOn } from '../bug.ts';
+import type { Cpu } from '../cpu/cpu.ts';
+import type { Mailboxes } from '../cpu/mailboxes.ts';
+import type { Frame } from '../mmu/halves.ts';
+import { MemoryPort } from '../mmu/memory-port.ts';
+import type { Behaviour, Locking } from './behaviour.ts';
+import { SYS_STATE_BOOT, SYSTEM_STATE } from './control.ts';
+import { Flush, type FlushOptions } from './flush.ts';
+import type { FrameTable } from './frame-table.ts';
+import { Gather } from './gather.ts';
+import { Heap } from './heap.ts';
+import { Locks } from './locks.ts';
+import { MapRequest } from './map-request.ts';
+import type { Seam, SeamObserver } from './seam.ts';
+import { type Entry, Tables } from './tables.ts';
+import { TlbClock } from './tlb-clock.ts';
+
+// Errnos, as Xen's functions return them: 0 or negative.
+export const ENOMEM = 12;
+export const EINVAL = 22;
+
+export interface MmOptions extends FlushOptions {
+  readonly behaviour: Behaviour;
+  readonly locking: Locking;
+  /** The processor maps 1 GiB pages. */
+  readonly page1gb: boolean;
+  /** Without NX, flags lose it everywhere. */
+  readonly nx: boolean;
+  readonly maxPhyAddr: number;
+  /** First frame of the heap. */
+  readonly heapFirst: Frame;
+  readonly checks: 'light' | 'full';
+  /** Bits of the TLB clock, 32; fewer make it wrap sooner. */
+  readonly tlbClockBits: number;
+}
+
+/** Told of each new L4 entry, for roots that copy it. Xen: the EFI page tables' copy; guests' and XPTI's roots. */
+export type L4Hook = (slot: number, table: Frame, flags: number) => void;
+
+export class XenMm implements Seam {
+  readonly cpu: Cpu;
+  readonly frames: FrameTable;
+  readonly heap: Heap;
+  readonly locks: Locks;
+  readonly tables: Tables;
+  readonly flush: Flush;
+  readonly gather: Gather;
+  readonly behaviour: Behaviour;
+  readonly options: MmOptions;
+  readonly mailboxes: Mailboxes;
+  /** Frame of the L4 table. Xen: idle_pg_table. */
+  readonly root: Frame;
+  /** Scratch of `mapPages`. */
+  readonly request: MapRequest = new MapRequest();
+  /** The entry of each level on the way down. Scratch of `modifyPages`. */
+  readonly path: Entry[] = [0, 0, 0, 0];
+  observer: SeamObserver | null = null;
+  onL4Entry: L4Hook | undefined = undefined;
+  /** Pages (4 KiB) of the last request that were done, counted from its start: all of them where it returned 0. */
+  pagesDone = 0;
+  splits = 0;
+  coalesces = 0;
+
+  readonly #control: Int32Array;
+
+  constructor(
+    cpu: Cpu,
+    frames: FrameTable,
+    control: Int32Array,
+    mailboxes: Mailboxes,
+    root: Frame,
+    options: MmOptions,
+  ) {
+    const { behaviour, locking, heapFirst, checks } = options;
+    this.cpu = cpu;
+    this.frames = frames;
+    this.mailboxes = mailboxes;
+    this.root = root;
+    this.options = options;
+    this.behaviour = behaviour;
+    this.#control = control;
+    this.locks = new Locks(frames, control, cpu.index, this, mailboxes, locking);
+    this.heap = new Heap(frames, control, cpu.index, this, mailboxes, heapFirst, checks);
+    this.tables = new Tables(new MemoryPort(frames.memory), frames, this, behaviour.detection);
+    const clock = new TlbClock(control, options.assistedFlush === undefined, options.tlbClockBits);
+    this.flush = new Flush(cpu, control, this, mailboxes, this.locks, clock, options);
+    this.gather = new Gather(this.flush, this.heap, frames, control, behaviour.flush);
+    mailboxes.adopt(cpu.index, (lo, hi, flags) => this.flush.serve(lo, hi, flags));
+  }
+
+  /** SYS_STATE_*. */
+  get systemState(): number {
+    const { observer } = this;
+    if (observer?.enter('systemState', 0, 0, 0, 0)) return observer.value;
+    const state = Atomics.load(this.#control, SYSTEM_STATE);
+    if (observer !== null) observer.leave(state, 0);
+    return state;
+  }
+
+  /** At the start of each operation: whether it locks, decided once, so that a change meanwhile cannot unbalance it. */
+  begin(): void {
+    bugOn(this.locks.isHolding, () => `an operation begins while this CPU holds ${this.locks.held()}`);
+    this.locks.engaged = this.systemState > SYS_STATE_BOOT;
+    this.pagesDone = 0;
+  }
+
+  /** Whether a page of `level` exists: 1 GiB pages only where the processor has them. */
+  hasPages(level: number): boolean {
+    return level < 3 || (level === 3 && this.options.page1gb);
+  }
+}

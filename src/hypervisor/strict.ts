@@ -1,0 +1,34 @@
+/** Requests that make no sense: what strict mode refuses with -EINVAL before anything has changed. */
+import { isPresent, NX, RW } from '../mmu/entry.ts';
+import type { Frame } from '../mmu/halves.ts';
+import { INVALID_MFN } from './flags.ts';
+import type { XenMm } from './mm.ts';
+import { leafAt } from './virt-to-xen.ts';
+
+const CANONICAL_LOW_END = 2 ** 35;
+const CANONICAL_HIGH = 2 ** 52 - 2 ** 35;
+const END_OF_PAGES = 2 ** 52;
+
+/** Whether pages `page` to `page + count` are all canonical (48 bits) and do not wrap. */
+const isRange = (page: number, count: number): boolean =>
+  page + count <= CANONICAL_LOW_END || (page >= CANONICAL_HIGH && page + count <= END_OF_PAGES);
+
+const isWritableCode = (mm: XenMm, flags: number): boolean =>
+  isPresent(flags) && (flags & RW) !== 0 && (flags & NX) === 0 && mm.options.nx;
+
+export function refusesMap(mm: XenMm, page: number, mfn: Frame, nrMfns: number, flags: number): boolean {
+  if (!isRange(page, nrMfns) || isWritableCode(mm, flags)) return true;
+  return isPresent(flags) && (mfn === INVALID_MFN || mfn + nrMfns > 2 ** (mm.options.maxPhyAddr - 12));
+}
+
+/** `nf` with P needs every page mapped: walks the range first. */
+export function refusesModify(mm: XenMm, page: number, end: number, nf: number): boolean {
+  if (end < page || !isRange(page, end - page) || isWritableCode(mm, nf)) return true;
+  if (!isPresent(nf)) return false;
+  for (let at = page; at < end; ) {
+    const pages = leafAt(mm, at);
+    if (pages === 0) return true;
+    at += pages;
+  }
+  return false;
+}

@@ -1,0 +1,139 @@
+/**
+ * From an address to its entry at a level, adding the tables that are missing on the way.
+ *
+ * L3 tables are never freed and an L4 entry never changes once it is set: that makes reading it without a lock safe, and
+ * the lock that lies in the L3 table's page_info too. Below, whoever calls holds that lock.
+ */
+import { bugOn } from '../bug.ts';
+import type { Address } from '../mmu/address.ts';
+import { isPresent, P, PS } from '../mmu/entry.ts';
+import { type Frame, hexNumber } from '../mmu/halves.ts';
+import { PAGE_HYPERVISOR_TABLE, PAGES } from './flags.ts';
+import { NO_FRAME } from './heap.ts';
+import { pageOf } from './layout.ts';
+import type { XenMm } from './mm.ts';
+import { NEVER_PUBLISHED } from './proof.ts';
+import { ENTRIES, type Entry } from './tables.ts';
+
+/** No entry: a table could not be allocated. */
+export const NO_ENTRY = -1;
+/** No entry: nothing is there, and nothing was to be added. */
+export const HOLE = -2;
+
+/** Where an entry lies. */
+export interface Slot {
+  readonly table: Frame;
+  readonly index: number;
+  readonly level: number;
+}
+
+/** Index of a page's entry in a table of `level`. */
+export const indexAt = (page: number, level: number): number => Math.floor(page / PAGES[level]!) % ENTRIES;
+
+/**
+ * The L3 entry of an address; undefined where a table could not be allocated. Adds the L3 table.
+ * Xen: virt_to_xen_l3e().
+ */
+export function virtToXenL3e(mm: XenMm, virt: Address): Slot | undefined {
+  mm.begin();
+  return slotOf(l3Entry(mm, pageOf(virt), 'add'), 3);
+}
+
+/**
+ * The L2 entry. A bug where a superpage maps the address. Xen: virt_to_xen_l2e().
+ */
+export function virtToXenL2e(mm: XenMm, virt: Address): Slot | undefined {
+  mm.begin();
+  return slotOf(entryAt(mm, pageOf(virt), 2), 2);
+}
+
+/**
+ * The L1 entry. A bug where a superpage maps the address. Xen: virt_to_xen_l1e().
+ */
+export function virtToXenL1e(mm: XenMm, virt: Address): Slot | undefined {
+  mm.begin();
+  return slotOf(entryAt(mm, pageOf(virt), 1), 1);
+}
+
+/**
+ * The entry that maps an address, or where its mapping would go, as deep as tables reach now; adds none. Its level tells
+ * of a superpage: 2 for 2 MiB, 3 for 1 GiB.
+ * Not in Xen: there, looking up an address whose superpage is in the way is a BUG.
+ */
+export function lookUp(mm: XenMm, virt: Address): Slot {
+  mm.begin();
+  const page = pageOf(virt);
+  let entry = rootEntry(mm, page);
+  for (let level = 4; ; level--) {
+    const flags = mm.tables.read(entry);
+    const isTable = isPresent(flags) && (level === 4 || (level > 1 && (flags & PS) === 0));
+    if (!isTable) return { table: Math.floor(entry / ENTRIES), index: entry % ENTRIES, level };
+    entry = mm.tables.frame * ENTRIES + indexAt(page, level - 1);
+  }
+}
+
+/** The L3 entry of a page: NO_ENTRY, or HOLE where the L3 table is missing and not to be added. */
+export function l3Entry(mm: XenMm, page: number, missing: 'add' | 'skip'): Entry {
+  const entry = rootEntry(mm, page);
+  if (!isPresent(mm.tables.read(entry))) {
+    if (missing === 'skip') return HOLE;
+    if (!populate(mm, entry, 4)) return NO_ENTRY;
+  }
+  return childOf(mm, entry, 4, page);
+}
+
+/** The entry below a table entry of `level`, which is read again: a superpage there is a bug, as in Xen. */
+export function childOf(mm: XenMm, entry: Entry, level: number, page: number): Entry {
+  const flags = mm.tables.read(entry);
+  bugOn(
+    level < 4 && (flags & PS) !== 0,
+    () => `virt_to_xen_l${level - 1}e(${hexNumber(page)}000): a superpage of level ${level} is in the way`,
+  );
+  return mm.tables.frame * ENTRIES + indexAt(page, level - 1);
+}
+
+/**
+ * Links a new, empty table to an entry that is not present. Where another CPU was faster, its table stays.
+ * @returns false where no table could be allocated
+ */
+export function populate(mm: XenMm, entry: Entry, level: number): boolean {
+  const { tables, heap, locks } = mm;
+  const table = heap.alloc();
+  if (table === NO_FRAME) return false;
+  tables.fill(table, 0, 0, 0);
+  locks.lockPgdir();
+  const lost = isPresent(tables.read(entry));
+  if (!lost) {
+    tables.publish(entry, level, table, PAGE_HYPERVISOR_TABLE);
+    if (level === 4) mm.onL4Entry?.(entry % ENTRIES, table, PAGE_HYPERVISOR_TABLE);
+  }
+  locks.unlockPgdir();
+  if (lost) heap.free(table, NEVER_PUBLISHED);
+  return true;
+}
+
+const rootEntry = (mm: XenMm, page: number): Entry => mm.root * ENTRIES + indexAt(page, 4);
+
+/** The entry of a page at `level`, adding tables. */
+function entryAt(mm: XenMm, page: number, level: number): Entry {
+  let entry = l3Entry(mm, page, 'add');
+  for (let above = 3; above > level && entry >= 0; above--) {
+    if ((mm.tables.read(entry) & P) === 0 && !populate(mm, entry, above)) return NO_ENTRY;
+    entry = childOf(mm, entry, above, page);
+  }
+  return entry;
+}
+
+const slotOf = (entry: Entry, level: number): Slot | undefined =>
+  entry < 0 ? undefined : { table: Math.floor(entry / ENTRIES), index: entry % ENTRIES, level };
+
+/** Pages from `page` to the end of the page that maps it, 1 to 262144; 0 where nothing does. Adds no table. */
+export function leafAt(mm: XenMm, page: number): number {
+  let entry = rootEntry(mm, page);
+  for (let level = 4; ; level--) {
+    const flags = mm.tables.read(entry);
+    if (!isPresent(flags)) return 0;
+    if (level === 1 || (level < 4 && (flags & PS) !== 0)) return PAGES[level]! - (page % PAGES[level]!);
+    entry = mm.tables.frame * ENTRIES + indexAt(page, level - 1);
+  }
+}
