@@ -66,6 +66,7 @@ export class Cpu extends HitPath {
    */
   poll(): void {
     this.#mailboxes.serve(this.index);
+    this.#mailboxes.noteQuiet(this.index);
     this.noticePageFlags();
   }
 

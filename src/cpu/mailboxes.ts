@@ -32,6 +32,8 @@ const BELL = 7;
 const ASLEEP = 8;
 /** Which `Mailboxes` object runs this CPU. */
 const OWNER = 9;
+/** Counts instruction boundaries, where the CPU holds no pointer into tables. */
+const QUIET = 10;
 /** By sender: the number of the last request that this CPU has served. */
 const SERVED = 32;
 const WORDS = SERVED + MAX_CPUS;
@@ -96,6 +98,10 @@ export class Mailboxes {
 
   stateOf(cpu: number): number {
     return Atomics.load(this.#words, at(cpu, STATE));
+  }
+
+  stateName(cpu: number): 'offline' | 'running' | 'parked' {
+    return (['offline', 'running', 'parked'] as const)[this.stateOf(cpu)]!;
   }
 
   isOnline(cpu: number): boolean {
@@ -209,6 +215,26 @@ export class Mailboxes {
   /** Wakes every CPU that sleeps. */
   ringSleepers(): void {
     for (let cpu = 0; cpu < this.count; cpu++) if (Atomics.load(this.#words, at(cpu, ASLEEP)) !== 0) this.ring(cpu);
+  }
+
+  /** At an instruction boundary of a CPU. */
+  noteQuiet(cpu: number): void {
+    Atomics.add(this.#words, at(cpu, QUIET), 1);
+  }
+
+  /** Waits until every other CPU that another thread runs has passed an instruction boundary, or is parked or offline. */
+  waitForQuiet(cpu: number): void {
+    const words = this.#words;
+    const before = Array.from({ length: this.count }, (_, other) => Atomics.load(words, at(other, QUIET)));
+    this.waitUntil(cpu, 'an instruction boundary of every CPU', () =>
+      before.every(
+        (count, other) =>
+          other === cpu ||
+          this.isLocal(other) ||
+          this.stateOf(other) !== RUNNING ||
+          Atomics.load(words, at(other, QUIET)) !== count,
+      ),
+    );
   }
 
   /** The running CPUs whose acknowledgement `sender` waits for, for reports. */

@@ -20,7 +20,7 @@ import {
   FLUSH_VA_VALID,
 } from './flags.ts';
 import type { Locks } from './locks.ts';
-import type { Flushed } from './proof.ts';
+import type { Flushed, Retired } from './proof.ts';
 import type { Seam } from './seam.ts';
 import type { TlbClock } from './tlb-clock.ts';
 
@@ -112,6 +112,16 @@ export class Flush {
     }
     if (this.clock.hasWrapped && this.#locks.irqsOn) this.#startClock();
     return proof;
+  }
+
+  /**
+   * Waits for a grace period: every other CPU has passed a `poll()`, so that none still follows a pointer it read before.
+   * Not in Xen: for lookups without a lock.
+   */
+  gracePeriod(): Retired {
+    const number = ((Atomics.add(this.#control, SHOOTDOWNS, 1) + 1) | 0) as Retired;
+    this.#mailboxes.waitForQuiet(this.#index);
+    return number;
   }
 
   /** On this CPU. Returns the flags that other CPUs still have to see to. Xen: flush_area_local(). */

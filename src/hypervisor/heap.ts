@@ -51,6 +51,8 @@ export class Heap {
   readonly #poisons: boolean;
   /** First frame and backing page of the heap's range: fresh frames follow one another. */
   readonly #offset: number;
+  /** Set aside by `reserve`. */
+  readonly #reserved: Frame[] = [];
 
   constructor(
     frames: FrameTable,
@@ -73,12 +75,32 @@ export class Heap {
 
   /** A frame, its contents undefined; or NO_FRAME. A bug before the hardware domain exists: nothing could go on. */
   alloc(): Frame {
+    if (this.#reserved.length > 0) return this.#reserved.pop()!;
     const { observer } = this.#seam;
     if (observer === null) return this.#alloc();
     if (observer.enter('alloc', 0, 0, 0, 0)) return observer.value;
     const frame = this.#alloc();
     observer.leave(frame, 0);
     return frame;
+  }
+
+  /** Sets frames aside for the allocations to come; false, and none set aside, where there are not so many. */
+  reserve(frames: number): boolean {
+    const taken: Frame[] = [];
+    while (taken.length < frames) {
+      const frame = this.alloc();
+      if (frame === NO_FRAME) break;
+      taken.push(frame);
+    }
+    this.#reserved.push(...taken.reverse()); // used in the order they were taken
+    if (taken.length === frames) return true;
+    this.unreserve();
+    return false;
+  }
+
+  /** Gives back what was set aside and not used. */
+  unreserve(): void {
+    for (const frame of this.#reserved.splice(0)) this.free(frame, NEVER_PUBLISHED);
   }
 
   /** Gives a table back. In early boot, and for a table of the image, nothing happens. */

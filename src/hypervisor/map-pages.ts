@@ -25,7 +25,8 @@ import { MARK_KEPT } from './frame-table.ts';
 import { CHANGE } from './gather.ts';
 import { DIRECTMAP, HYPERVISOR_VIRT, pageOf } from './layout.ts';
 import { EINVAL, ENOMEM, type XenMm } from './mm.ts';
-import { refusesMap } from './strict.ts';
+import { tablesNeeded } from './reserve.ts';
+import { refusesAddress, refusesMap } from './strict.ts';
 import { coalesce, isLeaf, pageFrame, smallFlags, split } from './superpage.ts';
 import { ENTRIES, type Entry } from './tables.ts';
 import { childOf, HOLE, indexAt, l3Entry, NO_ENTRY, populate } from './virt-to-xen.ts';
@@ -40,7 +41,7 @@ import { childOf, HOLE, indexAt, l3Entry, NO_ENTRY, populate } from './virt-to-x
  * Xen: map_pages_to_xen(virt, mfn, nr_mfns, flags).
  */
 export function mapPagesToXen(mm: XenMm, virt: Address, mfn: Frame, nrMfns: number, flags: number): number {
-  return mapPages(mm, pageOf(virt), mfn, nrMfns, flags);
+  return refusesAddress(mm, virt) ? -EINVAL : mapPages(mm, pageOf(virt), mfn, nrMfns, flags);
 }
 
 /**
@@ -57,15 +58,40 @@ export function mapPages(mm: XenMm, page: number, mfn: Frame, nrMfns: number, fl
   mm.begin();
   const { request } = mm;
   request.start(page, mfn, nrMfns, mm.options.nx ? flags : flags & ~NX);
+  if (mm.behaviour.onFailure === 'keep') return mapAll(mm);
+  const needed = tablesToMap(mm);
+  request.start(page, mfn, nrMfns, request.flags);
+  if (!mm.heap.reserve(needed)) return -ENOMEM;
+  const error = mapAll(mm);
+  mm.heap.unreserve();
+  return error;
+}
+
+/** Does the whole request, one L3 table after another. */
+function mapAll(mm: XenMm): number {
+  const { request } = mm;
+  const missing = addsTables(mm, request.flags) ? 'add' : 'skip';
   let error = 0;
   while (request.left > 0 && error === 0) {
-    const pl3e = l3Entry(mm, request.page, addsTables(mm, flags) ? 'add' : 'skip');
+    const pl3e = l3Entry(mm, request.page, missing);
     if (pl3e === NO_ENTRY) error = -ENOMEM;
     else if (pl3e === HOLE) request.advance(request.within(4));
     else error = mapBelow(mm, pl3e);
   }
   mm.pagesDone = request.done;
   return error;
+}
+
+/** Tables that the request needs at most; uses it up. */
+function tablesToMap(mm: XenMm): number {
+  const { request } = mm;
+  return tablesNeeded(mm, request.page, request.left, (level, flags, frame, page) => {
+    request.advance(page - request.page);
+    if (!isPresent(flags) && !addsTables(mm, request.flags)) return true;
+    if (level === 4) return false;
+    const says = isPresent(flags) && isLeaf(level, flags) && saysTheSame(mm, level, flags, frame);
+    return says || writesAt(mm, level, flags, frame);
+  });
 }
 
 /** Whether what is not there is added on the way: not to unmap it, where that is left out. */

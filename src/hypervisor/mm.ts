@@ -56,8 +56,9 @@ export class XenMm implements Seam {
   readonly root: Frame;
   /** Scratch of `mapPages`. */
   readonly request: MapRequest = new MapRequest();
-  /** The entry of each level on the way down. Scratch of `modifyPages`. */
+  /** The entry of each level on the way down, and the page reached. Scratch of `modifyPages`. */
   readonly path: Entry[] = [0, 0, 0, 0];
+  reached = 0;
   observer: SeamObserver | null = null;
   onL4Entry: L4Hook | undefined = undefined;
   /** Pages (4 KiB) of the last request that were done, counted from its start: all of them where it returned 0. */

@@ -10,7 +10,8 @@ import { MARK_KEPT } from './frame-table.ts';
 import { CHANGE } from './gather.ts';
 import { pageOf } from './layout.ts';
 import { EINVAL, ENOMEM, type XenMm } from './mm.ts';
-import { refusesModify } from './strict.ts';
+import { tablesNeeded } from './reserve.ts';
+import { refusesAddress, refusesModify } from './strict.ts';
 import { coalesce, isFixed, isLeaf, smallFlags, split } from './superpage.ts';
 import { ENTRIES, type Entry } from './tables.ts';
 import { childOf, HOLE, indexAt, l3Entry, NO_ENTRY } from './virt-to-xen.ts';
@@ -24,6 +25,7 @@ import { childOf, HOLE, indexAt, l3Entry, NO_ENTRY } from './virt-to-xen.ts';
  * Xen: modify_xen_mappings(s, e, nf).
  */
 export function modifyXenMappings(mm: XenMm, s: Address, e: Address, nf: number): number {
+  if (refusesAddress(mm, s) || refusesAddress(mm, e)) return -EINVAL;
   return modifyPages(mm, pageOf(s), pageOf(e), nf);
 }
 
@@ -32,7 +34,7 @@ export function modifyXenMappings(mm: XenMm, s: Address, e: Address, nf: number)
  * Xen: destroy_xen_mappings(s, e).
  */
 export function destroyXenMappings(mm: XenMm, s: Address, e: Address): number {
-  return modifyPages(mm, pageOf(s), pageOf(e), 0);
+  return modifyXenMappings(mm, s, e, 0);
 }
 
 /** The same by page numbers, 0 to 2^52 - 1; `end` is exclusive. Xen: modify_xen_mappings(). */
@@ -40,6 +42,15 @@ export function modifyPages(mm: XenMm, first: number, end: number, nf: number): 
   if (mm.behaviour.requests === 'strict' && refusesModify(mm, first, end, nf)) return -EINVAL;
   mm.begin();
   const flags = nf & MODIFY_MASK & (mm.options.nx ? -1 : ~NX);
+  if (mm.behaviour.onFailure === 'keep') return modifyAll(mm, first, end, flags);
+  if (!mm.heap.reserve(tablesToModify(mm, first, end))) return -ENOMEM;
+  const error = modifyAll(mm, first, end, flags);
+  mm.heap.unreserve();
+  return error;
+}
+
+/** Does the whole request, one L3 table after another. */
+function modifyAll(mm: XenMm, first: number, end: number, nf: number): number {
   const { behaviour } = mm;
   let page = first;
   let error = 0;
@@ -48,9 +59,8 @@ export function modifyPages(mm: XenMm, first: number, end: number, nf: number): 
     if (pl3e === NO_ENTRY) error = -ENOMEM;
     else if (pl3e === HOLE) page = nextBoundary(page, 4);
     else {
-      const reached = modifyBelow(mm, pl3e, page, end, flags);
-      if (reached < 0) error = -ENOMEM;
-      page = Math.abs(reached);
+      error = modifyBelow(mm, pl3e, page, end, nf);
+      page = mm.reached;
     }
   }
   mm.pagesDone = Math.max(0, Math.min(page, end) - first);
@@ -60,32 +70,41 @@ export function modifyPages(mm: XenMm, first: number, end: number, nf: number): 
   return error;
 }
 
+/** Tables that a request needs at most: for the superpages that it begins or ends in. */
+const tablesToModify = (mm: XenMm, first: number, end: number): number =>
+  tablesNeeded(mm, first, Math.max(0, end - first), (level, flags, _frame, page) => {
+    if (!isPresent(flags)) return level < 4 || mm.behaviour.holes === 'skip';
+    return level < 4 && isLeaf(level, flags) && isWhole(page, end, level);
+  });
+
+/** Whether a range up to `end` has the whole of the page of `level` that begins at `page`. */
+const isWhole = (page: number, end: number, level: number): boolean =>
+  page % PAGES[level]! === 0 && end - page >= PAGES[level]!;
+
 /**
- * As much as lies below one L3 table, under its lock; or one step, where each is locked by itself. Returns the page
- * reached; negative where a table could not be allocated.
+ * As much as lies below one L3 table, under its lock; or one step, where each is locked by itself. Leaves the page reached
+ * in `mm.reached`.
  */
 function modifyBelow(mm: XenMm, pl3e: Entry, first: number, end: number, nf: number): number {
   const { locks, gather, flush, behaviour } = mm;
   const isOneStep = behaviour.flush === 'each';
   const table = Math.floor(pl3e / ENTRIES);
   const limit = Math.min(end, nextBoundary(first, 4));
+  mm.reached = first;
   locks.lockBelow(table);
   try {
-    let page = first;
-    let next = page;
-    do {
-      next = step(mm, table * ENTRIES + indexAt(page, 3), page, end, nf);
-      if (next >= 0) page = next;
-    } while (next >= 0 && !isOneStep && page < limit);
+    let error = 0;
+    do error = step(mm, table * ENTRIES + indexAt(mm.reached, 3), mm.reached, end, nf);
+    while (error === 0 && !isOneStep && mm.reached < limit);
     gather.complete();
-    if (isOneStep && next >= 0 && page >= end) flush.all(0, FLUSH_TLB_GLOBAL); // once, under the last lock
-    return next < 0 ? -page : page;
+    if (isOneStep && error === 0 && mm.reached >= end) flush.all(0, FLUSH_TLB_GLOBAL); // once, under the last lock
+    return error;
   } finally {
     locks.unlockBelow();
   }
 }
 
-/** Changes what one entry maps, or splits it and starts anew. Returns the page reached, or -1 where there is no memory. */
+/** Changes what one entry maps; or splits it, and reaches nothing yet. */
 function step(mm: XenMm, pl3e: Entry, page: number, end: number, nf: number): number {
   const { tables, behaviour, path } = mm;
   let entry = pl3e;
@@ -93,23 +112,19 @@ function step(mm: XenMm, pl3e: Entry, page: number, end: number, nf: number): nu
     path[level] = entry;
     const old = tables.read(entry);
     const frame = tables.frame;
-    const pages = PAGES[level]!;
-    const isWhole = page % pages === 0 && end - page >= pages;
-
-    if (level > 1 && isPresent(old) && isLeaf(level, old) && !isWhole) {
+    if (level > 1 && isPresent(old) && isLeaf(level, old) && !isWhole(page, end, level)) {
       const flushes = behaviour.modifySplit === 'flushed';
-      if (!split(mm, entry, level, page, frame, old, flushes)) return -1;
-      return page;
+      return split(mm, entry, level, page, frame, old, flushes) ? 0 : -ENOMEM;
     }
     if (level > 1 && isPresent(old) && !isLeaf(level, old)) {
       entry = childOf(mm, entry, level, page);
       continue;
     }
     if (level === 1 || isPresent(old)) change(mm, entry, level, page, frame, old, nf);
-    const next = isPresent(old) || level === 1 ? page + pages : nextBoundary(page, level);
-    if (!isPresent(nf)) freeEmptyAbove(mm, level, next, end);
-    else if (behaviour.coalesceAfterModify === 'yes') coalesceAbove(mm, level, next, end);
-    return next;
+    mm.reached = nextBoundary(page, level);
+    if (!isPresent(nf)) freeEmptyAbove(mm, level, mm.reached, end);
+    else if (behaviour.coalesceAfterModify === 'yes') coalesceAbove(mm, level, mm.reached, end);
+    return 0;
   }
 }
 

@@ -1,6 +1,7 @@
 /** Requests that make no sense: what strict mode refuses with -EINVAL before anything has changed. */
+import { type Address, toHalves } from '../mmu/address.ts';
 import { isPresent, NX, RW } from '../mmu/entry.ts';
-import type { Frame } from '../mmu/halves.ts';
+import { type Frame, OFFSET_MASK } from '../mmu/halves.ts';
 import { INVALID_MFN } from './flags.ts';
 import type { XenMm } from './mm.ts';
 import { leafAt } from './virt-to-xen.ts';
@@ -15,6 +16,10 @@ const isRange = (page: number, count: number): boolean =>
 
 const isWritableCode = (mm: XenMm, flags: number): boolean =>
   isPresent(flags) && (flags & RW) !== 0 && (flags & NX) === 0 && mm.options.nx;
+
+/** Whether strict mode refuses an address for its low 12 bits, which are ignored elsewhere. */
+export const refusesAddress = (mm: XenMm, address: Address): boolean =>
+  mm.behaviour.requests === 'strict' && (toHalves(address).low & OFFSET_MASK) !== 0;
 
 export function refusesMap(mm: XenMm, page: number, mfn: Frame, nrMfns: number, flags: number): boolean {
   if (!isRange(page, nrMfns) || isWritableCode(mm, flags)) return true;

@@ -3,9 +3,9 @@
  * of it. `share()` and `Xen.attach()` open the same in a worker.
  */
 import type { Cpu } from '../cpu/cpu.ts';
-import type { Machine, SharedMachine } from '../cpu/machine.ts';
+import { Machine, type SharedMachine } from '../cpu/machine.ts';
 import { isPresent, PS } from '../mmu/entry.ts';
-import { type Frame, PAGE_SIZE } from '../mmu/halves.ts';
+import { type Frame, hexNumber, PAGE_SIZE } from '../mmu/halves.ts';
 import { MemoryPort } from '../mmu/memory-port.ts';
 import { checkRange } from '../mmu/ram-layout.ts';
 import { BEHAVIOURS, type Behaviour, type BehaviourName, type Locking } from './behaviour.ts';
@@ -14,6 +14,7 @@ import {
   FRESH,
   FRESH_END,
   HARDWARE_DOMAIN,
+  PGDIR_LOCK,
   SYS_STATE_ACTIVE,
   SYSTEM_STATE,
   TLB_CLOCK,
@@ -21,6 +22,7 @@ import {
 import type { FlushOptions } from './flush.ts';
 import { FrameTable } from './frame-table.ts';
 import { type MmOptions, XenMm } from './mm.ts';
+import { ENTRIES } from './tables.ts';
 
 export interface XenOptions extends FlushOptions {
   /** Guest-physical bytes that tables are taken from: within one RAM range, multiples of 4096. */
@@ -41,70 +43,56 @@ export interface XenOptions extends FlushOptions {
   readonly tlbClockBits?: number;
 }
 
-/** What a worker needs to open the same. Structured-cloneable. */
+/** What a worker needs to open the same with `Xen.attach`. Structured-cloneable; hooks and callbacks are each thread's own. */
 export interface SharedXen {
   readonly machine: SharedMachine;
+  readonly state: SharedState;
+}
+
+/** What the CPUs of one Xen share. */
+interface SharedState {
   readonly control: ArrayBufferLike;
   readonly frames: ArrayBufferLike;
   readonly root: Frame;
-  readonly options: Omit<MmOptions, 'assistedFlush'>;
+  readonly options: MmOptions;
 }
 
 export class Xen {
   readonly machine: Machine;
   readonly frames: FrameTable;
+  /** Frame of the L4 table. Xen: idle_pg_table. */
   readonly root: Frame;
-  /** By CPU index; only of the CPUs that this thread runs. */
-  readonly mms: readonly (XenMm | undefined)[];
+  readonly #mms: ReadonlyMap<number, XenMm>;
   readonly #control: Int32Array;
   readonly #options: MmOptions;
 
-  /** RangeError where the heap is no RAM. */
-  constructor(machine: Machine, options: XenOptions) {
-    const { heap, locking = 'l3', checks = 'light', tlbClockBits = 32 } = options;
-    const chosen = options.behaviour ?? (locking === 'none-prefix' ? 'xen' : 'pagewalk');
-    const behaviour = typeof chosen === 'string' ? BEHAVIOURS[chosen] : chosen;
-    if (locking === 'none-prefix' && behaviour.flush !== 'each')
-      throw new RangeError(
-        'the locking none-prefix is for demonstrations of Xen before its fix: it takes the behaviour xen',
-      );
-    const { memory } = machine;
-    checkRange('heap', heap.start, heap.size);
-    const heapFirst = heap.start / PAGE_SIZE;
-    const heapPages = heap.size / PAGE_SIZE;
-    if (heapPages < 1 || !memory.isContiguous(heapFirst, heapPages))
-      throw new RangeError(`the heap, ${heapPages} frames from ${heapFirst}, does not lie in one range of RAM`);
+  /** RangeError where the heap is no RAM, or a choice makes no sense. */
+  constructor(machine: Machine, options: XenOptions | SharedState) {
+    const state = 'control' in options ? options : newState(machine, options);
     this.machine = machine;
-    this.frames = new FrameTable(memory);
-    const bytes = 4 * CONTROL_WORDS;
-    this.#control = new Int32Array(memory.isShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
-    this.#control[SYSTEM_STATE] = options.systemState ?? SYS_STATE_ACTIVE;
-    this.#control[HARDWARE_DOMAIN] = (options.hardwareDomain ?? true) ? 1 : 0;
-    this.#control[TLB_CLOCK] = 1;
-    const firstPage = memory.pageOf(heapFirst);
-    this.#control[FRESH] = firstPage;
-    this.#control[FRESH_END] = firstPage + heapPages;
-    const { features } = machine.cpus[0]!.translator;
-    this.#options = {
-      behaviour,
-      locking,
-      checks,
-      tlbClockBits,
-      heapFirst,
-      page1gb: features.page1gb,
-      nx: features.nx,
-      maxPhyAddr: features.maxPhyAddr,
-      ...(options.assistedFlush === undefined ? {} : { assistedFlush: options.assistedFlush }),
-      ...(options.cacheBytes === undefined ? {} : { cacheBytes: options.cacheBytes }),
-    };
-    this.root = options.root ?? this.#newRoot(firstPage);
-    if (options.root !== undefined) this.#adoptTables(this.root, 4);
-    this.mms = machine.cpus.map((cpu) => this.#open(cpu));
+    this.frames = new FrameTable(machine.memory, state.frames);
+    this.root = state.root;
+    this.#control = new Int32Array(state.control);
+    this.#options = state.options;
+    this.#mms = new Map(machine.cpus.map((cpu) => [cpu.index, this.#open(cpu)]));
+    machine.mailboxes.explainStuck = (cpu) => this.#explainStuck(cpu);
+  }
+
+  /** In another thread, the Xen that `share()` told of, with the CPUs that this thread runs from now on. */
+  static attach(shared: SharedXen, ...run: number[]): Xen {
+    return new Xen(Machine.attach(shared.machine, ...run), shared.state);
+  }
+
+  /** For a worker. RangeError where memory is not shared. */
+  share(): SharedXen {
+    const { assistedFlush: _, ...options } = this.#options;
+    const machine = this.machine.share();
+    return { machine, state: { control: this.#control.buffer, frames: this.frames.buffer, root: this.root, options } };
   }
 
   /** One CPU's memory manager. RangeError where another thread runs that CPU. */
   on(index: number): XenMm {
-    const mm = this.mms[index];
+    const mm = this.#mms.get(index);
     if (mm === undefined) throw new RangeError(`CPU ${index} is not run by this thread`);
     return mm;
   }
@@ -126,24 +114,80 @@ export class Xen {
     return new XenMm(cpu, this.frames, this.#control, this.machine.mailboxes, this.root, this.#options);
   }
 
-  /** The first frame of the heap, zeroed, as an L4 table. */
-  #newRoot(page: number): Frame {
-    this.#control[FRESH] = page + 1;
-    const root = this.#options.heapFirst;
-    this.machine.memory.bytes.fill(0, page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
-    this.frames.adopt(root, 'boot');
-    return root;
+  /** Who holds what and who waits for whom, for a wait that got stuck. */
+  #explainStuck(cpu: number): string {
+    const { mailboxes } = this.machine;
+    const pgdir = Atomics.load(this.#control, PGDIR_LOCK) - 1;
+    const held = this.frames
+      .tables()
+      .map((frame) => ({ frame, ...this.frames.info(frame) }))
+      .filter(({ isLocked }) => isLocked)
+      .map(({ frame, holder }) => `CPU ${holder} holds the lock of L3 table ${hexNumber(frame)}`);
+    if (pgdir >= 0) held.push(`CPU ${pgdir} holds map_pgdir_lock`);
+    const silent = mailboxes
+      .unserved(cpu)
+      .map((other) => `CPU ${other} (${mailboxes.stateName(other)}) does not answer`);
+    return [...silent, ...held].map((what) => `; ${what}`).join('');
   }
+}
 
-  /** Takes over the tables below one; a table met before (a self-map) is not entered again. */
-  #adoptTables(table: Frame, level: number): void {
-    if (this.frames.isTable(table)) return;
-    this.frames.adopt(table, 'boot');
-    if (level === 1) return;
-    const port = new MemoryPort(this.machine.memory);
-    for (let index = 0; index < 512; index++) {
-      const flags = port.read(table * 512 + index);
-      if (isPresent(flags) && (level === 4 || (flags & PS) === 0)) this.#adoptTables(port.frame, level - 1);
-    }
+function newState(machine: Machine, options: XenOptions): SharedState {
+  const { heap, locking = 'l3', checks = 'light', tlbClockBits = 32 } = options;
+  const chosen = options.behaviour ?? (locking === 'none-prefix' ? 'xen' : 'pagewalk');
+  const behaviour = typeof chosen === 'string' ? BEHAVIOURS[chosen] : chosen;
+  if (locking === 'none-prefix' && behaviour.flush !== 'each')
+    throw new RangeError('the locking none-prefix demonstrates Xen before its fix: it takes the behaviour xen');
+  const { memory } = machine;
+  checkRange('heap', heap.start, heap.size);
+  const heapFirst = heap.start / PAGE_SIZE;
+  const heapPages = heap.size / PAGE_SIZE;
+  if (heapPages < 1 || !memory.isContiguous(heapFirst, heapPages))
+    throw new RangeError(
+      `the heap, ${heapPages} frames from ${hexNumber(heapFirst)}, does not lie in one range of RAM`,
+    );
+
+  const frames = new FrameTable(memory);
+  const bytes = 4 * CONTROL_WORDS;
+  const control = new Int32Array(memory.isShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
+  const firstPage = memory.pageOf(heapFirst);
+  control[SYSTEM_STATE] = options.systemState ?? SYS_STATE_ACTIVE;
+  control[HARDWARE_DOMAIN] = (options.hardwareDomain ?? true) ? 1 : 0;
+  control[TLB_CLOCK] = 1;
+  control[FRESH] = options.root === undefined ? firstPage + 1 : firstPage;
+  control[FRESH_END] = firstPage + heapPages;
+  if (options.root === undefined) {
+    memory.bytes.fill(0, firstPage * PAGE_SIZE, (firstPage + 1) * PAGE_SIZE);
+    frames.adopt(heapFirst, 'boot');
+  } else adoptTables(frames, options.root, 4);
+
+  const { features } = machine.cpus[0]!.translator;
+  return {
+    control: control.buffer,
+    frames: frames.buffer,
+    root: options.root ?? heapFirst,
+    options: {
+      behaviour,
+      locking,
+      checks,
+      tlbClockBits,
+      heapFirst,
+      page1gb: features.page1gb,
+      nx: features.nx,
+      maxPhyAddr: features.maxPhyAddr,
+      ...(options.assistedFlush === undefined ? {} : { assistedFlush: options.assistedFlush }),
+      ...(options.cacheBytes === undefined ? {} : { cacheBytes: options.cacheBytes }),
+    },
+  };
+}
+
+/** Takes over the tables below one; a table met before (a self-map) is not entered again. */
+function adoptTables(frames: FrameTable, table: Frame, level: number): void {
+  if (frames.isTable(table)) return;
+  frames.adopt(table, 'boot');
+  if (level === 1) return;
+  const port = new MemoryPort(frames.memory);
+  for (let index = 0; index < ENTRIES; index++) {
+    const flags = port.read(table * ENTRIES + index);
+    if (isPresent(flags) && (level === 4 || (flags & PS) === 0)) adoptTables(frames, port.frame, level - 1);
   }
 }

@@ -1,0 +1,48 @@
+/**
+ * Rollback without an undo: a request that may run out of tables reserves all it could need before it changes anything.
+ *
+ * Counts are upper bounds by one look at the tables. Where another CPU changes the same range meanwhile, more may be
+ * needed; what was done then stays, as without rollback.
+ * Not in Xen: there, what was done before a failure stays.
+ */
+import { isPresent } from '../mmu/entry.ts';
+import { PAGES } from './flags.ts';
+import type { XenMm } from './mm.ts';
+import { isLeaf } from './superpage.ts';
+import { ENTRIES, type Entry } from './tables.ts';
+import { indexAt } from './virt-to-xen.ts';
+
+/** An entry of a table that does not exist yet. */
+const IMAGINED = -1;
+
+/** Whether a walk for a page ends at an entry of a level and adds nothing below. */
+export type EndsAt = (level: number, flags: number, frame: number, page: number) => boolean;
+
+/** Tables that a request for `count` pages from `first` may add or split off. Every walk ends at level 1. */
+export function tablesNeeded(mm: XenMm, first: number, count: number, endsAt: EndsAt): number {
+  const end = first + count;
+  /** By level, the number of the entry below which a table was counted last: pages come in ascending order. */
+  const counted = [-1, -1, -1, -1, -1];
+  let needed = 0;
+  let page = first;
+  while (page < end) {
+    let entry: Entry = mm.root * ENTRIES + indexAt(page, 4);
+    for (let level = 4; ; level--) {
+      const flags = entry === IMAGINED ? 0 : mm.tables.read(entry);
+      const { frame } = mm.tables;
+      if (level === 1 || endsAt(level, flags, frame, page)) {
+        page += PAGES[level]! - (page % PAGES[level]!);
+        break;
+      }
+      if (isPresent(flags) && (level === 4 || !isLeaf(level, flags))) {
+        entry = frame * ENTRIES + indexAt(page, level - 1);
+        continue;
+      }
+      const number = Math.floor(page / PAGES[level]!);
+      if (counted[level] !== number) needed += 1;
+      counted[level] = number;
+      entry = IMAGINED;
+    }
+  }
+  return needed;
+}
