@@ -2,7 +2,10 @@
  * An emulator around pagewalk, as small as it can be: an interpreter whose guest runs behind page tables, a page-fault
  * handler that maps on demand, a console in MMIO space, and a list of the frames the guest wrote.
  *
- *   npm run example
+ * After `npm run build`, with Node 22.18 or later, and with older ones:
+ *
+ *   node examples/embed.ts
+ *   npx esbuild examples/embed.ts --bundle --platform=node --format=esm | node --input-type=module -
  */
 import { type Cpu, type Fault, FaultError, Machine, PF, PF_P } from 'pagewalk';
 

@@ -1,5 +1,5 @@
 /** Bits of the control registers and of EFER that concern memory. SDM 3A, "Control Registers"; 4, "IA32_EFER". */
-import type { Features } from './features.ts';
+import { type Features, INTEL } from './features.ts';
 
 export const CR0_PE: number = 1 << 0;
 export const CR0_ET: number = 1 << 4;
@@ -51,3 +51,8 @@ export const eferAllowed = (features: Features): number =>
   (features.longMode ? EFER_LME | EFER_LMA : 0) |
   (features.nx ? EFER_NXE : 0) |
   (features.vendor === 'amd' ? EFER_AMD : 0);
+
+// Bits that come with a feature (INTEL has them all) and that the processor lacks. No state of it has them; of bits that
+// have nothing to do with memory nothing is said.
+export const cr4Lacking = (features: Features): number => cr4Allowed(INTEL) & ~cr4Allowed(features);
+export const eferLacking = (features: Features): number => eferAllowed(INTEL) & ~eferAllowed(features);

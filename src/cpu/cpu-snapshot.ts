@@ -2,8 +2,12 @@
  * A CPU as plain data, and back: registers, TLB and structure caches, counters. JSON-safe. Hit views are derived and not
  * kept; watchpoints are the embedder's.
  */
-import { MEMORY_TYPE_MSRS } from '../mmu/memory-type.ts';
+import { hexNumber } from '../mmu/halves.ts';
+import { MEMORY_TYPE_MSRS, MemoryTypeRegisters } from '../mmu/memory-type.ts';
+import { GLOBAL_CONTEXT } from '../mmu/translation-cache.ts';
+import { cr4Lacking, eferLacking } from './control-bits.ts';
 import type { Counters } from './counters.ts';
+import type { Features } from './features.ts';
 import type { RegisterValues } from './registers.ts';
 import type { Translator } from './translator.ts';
 
@@ -48,10 +52,30 @@ export function checkCpuSnapshot({ version }: CpuSnapshot): void {
     throw new RangeError(`CPU snapshot of version ${version}; this package reads version ${CPU_SNAPSHOT_VERSION}`);
 }
 
-/** Caches smaller than the snapshot's keep what fits. */
+/** RangeError for a value that no CPU with these features has, as in the snapshot of a CPU with others. */
+export function checkCpuFits(features: Features, snapshot: CpuSnapshot): void {
+  const { registers, memoryTypes, tlb, structures } = snapshot;
+  const bounds = boundsFor(features);
+  const types = new MemoryTypeRegisters(features.maxPhyAddr);
+  const parts: readonly (readonly [name: string, fits: boolean])[] = [
+    ...REGISTERS.map((name) => [name, isWithin(registers[name], bounds.registers[name])] as const),
+    ['cr4', (registers.cr4 & cr4Lacking(features)) === 0],
+    ['efer', (registers.efer & eferLacking(features)) === 0],
+    ['pdptes', registers.pdptes === undefined || isRow(registers.pdptes, bounds.pdptes)],
+    ['tlb', tlb.every((entry) => isRow(entry, bounds.tlb))],
+    ['structures', structures.every((entry) => isRow(entry, bounds.structures))],
+    ...memoryTypes.map(([msr, lo, hi]) => [`MSR ${hexNumber(msr)}`, types.writeMsr(msr, lo, hi)] as const),
+  ];
+  const misfit = parts.find(([, fits]) => !fits);
+  if (misfit !== undefined) throw new RangeError(`the snapshot's ${misfit[0]} is nothing that this CPU can have`);
+}
+
+/** Caches smaller than the snapshot's keep what fits. RangeError, and nothing changed, where `checkCpuFits` throws one. */
 export function restoreCpu(translator: Translator, snapshot: CpuSnapshot): void {
   checkCpuSnapshot(snapshot);
-  translator.enter(snapshot.registers);
+  checkCpuFits(translator.features, snapshot);
+  if (!translator.enter(snapshot.registers))
+    throw new RangeError('the snapshot has no PDPTE registers, and memory has malformed ones');
   [translator.cr2Lo, translator.cr2Hi] = snapshot.cr2;
   translator.a20Masked = snapshot.a20Masked;
   for (const [msr, lo, hi] of snapshot.memoryTypes) translator.memoryTypes.writeMsr(msr, lo, hi);
@@ -61,3 +85,36 @@ export function restoreCpu(translator: Translator, snapshot: CpuSnapshot): void 
     translator.structures.restore(level!, lo!, hi!, pcid!, table!, rights!);
   Object.assign(translator.counters, snapshot.counters);
 }
+
+/** Least and greatest value of a number. */
+type Bounds = readonly [least: number, most: number];
+
+/** 32 bits, signed or unsigned. */
+const WORD: Bounds = [-(2 ** 31), 2 ** 32 - 1];
+const REGISTERS = ['cr0', 'cr3Lo', 'cr3Hi', 'cr4', 'efer', 'cpl', 'ac', 'csL', 'pkru', 'pkrs'] as const;
+
+/** Of each register, and of the numbers of each list in the order that `CpuSnapshot` gives. */
+interface SnapshotBounds {
+  readonly registers: Readonly<Record<(typeof REGISTERS)[number], Bounds>>;
+  readonly pdptes: readonly Bounds[];
+  readonly tlb: readonly Bounds[];
+  readonly structures: readonly Bounds[];
+}
+
+function boundsFor({ maxPhyAddr }: Features): SnapshotBounds {
+  const addressHi: Bounds = [0, 2 ** (maxPhyAddr - 32) - 1];
+  const frame: Bounds = [0, 2 ** (maxPhyAddr - 12) - 1];
+  const words = { cr0: WORD, cr3Lo: WORD, cr4: WORD, efer: WORD, pkru: WORD, pkrs: WORD };
+  return {
+    registers: { ...words, cr3Hi: addressHi, cpl: [0, 3], ac: [0, 1], csL: [0, 1] },
+    pdptes: [WORD, WORD, WORD, WORD, WORD, WORD, WORD, WORD],
+    tlb: [WORD, WORD, [0, GLOBAL_CONTEXT], [1, 3], frame, WORD],
+    structures: [[2, 5], WORD, WORD, [0, GLOBAL_CONTEXT - 1], frame, WORD],
+  };
+}
+
+const isWithin = (value: unknown, [least, most]: Bounds): boolean =>
+  Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
+
+const isRow = (row: readonly number[], bounds: readonly Bounds[]): boolean =>
+  row.length === bounds.length && row.every((value, at) => isWithin(value, bounds[at]!));

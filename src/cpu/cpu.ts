@@ -147,7 +147,7 @@ export class Cpu extends HitPath {
     return snapshotCpu(this.translator);
   }
 
-  /** RangeError for a snapshot of an unknown version. */
+  /** RangeError, and nothing changed, for a snapshot of an unknown version or with values that this CPU cannot have. */
   restore(snapshot: CpuSnapshot): void {
     restoreCpu(this.translator, snapshot);
     this.faulted = NONE;

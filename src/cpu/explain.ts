@@ -6,7 +6,7 @@ import Long from 'long';
 import { NO_EXECUTE, PAT_SHIFT, PF_P, PF_PK, PF_RSVD, READ, USER, WRITABLE } from '../mmu/access.ts';
 import { flagNames, isPresent, type Level } from '../mmu/entry.ts';
 import { type Frame, frameFrom, OFFSET_MASK, PAGE_SIZE, physicalHi, physicalLo } from '../mmu/halves.ts';
-import { GP, NONE, PF } from './fault.ts';
+import { NONE, PF } from './fault.ts';
 import type { Translator } from './translator.ts';
 
 /** What one entry did for a walk. */
@@ -31,7 +31,7 @@ export interface ExplainedWalk {
   readonly address: Long;
   readonly mode: string;
   readonly steps: readonly Step[];
-  /** NONE, GP or PF. */
+  /** NONE, GP, SS or PF. */
   readonly vector: number;
   /** Of a page fault. */
   readonly errorCode: number;
@@ -55,7 +55,7 @@ export function explainWalk(translator: Translator, lo: number, hi: number, acce
   const { walker, registers } = translator;
   const { format } = registers;
   const mapped = vector === NONE && format.levels > 0;
-  const steps = vector === GP || format.levels === 0 ? [] : stepsOf(translator, lo);
+  const steps = isCanonical(vector) && format.levels > 0 ? stepsOf(translator, lo) : [];
   const walked = steps.length > (format.mode.rootBits === 0 ? 0 : 1);
   const cause = vector === PF && walked ? walker.cause : 0;
   return {
@@ -75,6 +75,9 @@ export function explainWalk(translator: Translator, lo: number, hi: number, acce
 /** `urwx`, with `-` for what some level forbids. */
 export const rightsText = (rights: number): string =>
   `${(rights & USER) !== 0 ? 'u' : '-'}r${(rights & WRITABLE) !== 0 ? 'w' : '-'}${(rights & NO_EXECUTE) !== 0 ? '-' : 'x'}`;
+
+/** Whether a walk began at all: an address that is not canonical is #GP, or #SS through the stack segment. */
+const isCanonical = (vector: number): boolean => vector === NONE || vector === PF;
 
 const physicalOf = (frame: Frame, offset: number): Long => new Long(physicalLo(frame, offset), physicalHi(frame), true);
 
@@ -122,7 +125,7 @@ function stepsOf({ walker, registers }: Translator, lo: number): Step[] {
 
 function summaryOf(vector: number, cause: number, steps: readonly Step[], mode: string): string {
   const last = steps.at(-1);
-  if (vector === GP) return 'the address is not canonical';
+  if (!isCanonical(vector)) return 'the address is not canonical';
   if (last === undefined) return `no paging (${mode}): the linear address is the physical address`;
   if (vector === NONE) return `mapped by the ${last.name}`;
   if ((cause & PF_RSVD) !== 0) return `the ${last.name} has a reserved bit set`;

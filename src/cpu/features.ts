@@ -70,11 +70,8 @@ export const DEFAULT_POLICY: Policy = {
   taskSwitchPdpteFault: 10,
 };
 
-/** RangeError where a processor like this cannot be. */
+/** RangeError where no processor has these features together. */
 export function checkFeatures(features: Features): void {
-  const { maxPhyAddr } = features;
-  if (!Number.isInteger(maxPhyAddr) || maxPhyAddr < 32 || maxPhyAddr > 52)
-    throw new RangeError(`MAXPHYADDR is 32 to 52, not ${maxPhyAddr}`);
   if (features.longMode && !features.pae) throw new RangeError('a processor with long mode has PAE');
   if (features.la57 && !features.longMode) throw new RangeError('a processor with LA57 has long mode');
 }

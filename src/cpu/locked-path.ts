@@ -55,12 +55,16 @@ export class LockedPath extends SlowPath {
   #exchange(lo: number, hi: number, size: number, valueLo: number, valueHi: number): number {
     this.faulted = this.locate(lo, hi, size, READ_MODIFY_WRITE);
     if (this.faulted !== NONE) return 0;
-    if (this.secondFrame >= 0) {
-      const old = this.loadSplit(lo & OFFSET_MASK, size);
-      this.storeSplit(lo & OFFSET_MASK, size, valueLo, valueHi);
-      return this.#done(lo, hi, size, old);
+    const { physical, frame, secondFrame } = this;
+    const offset = lo & OFFSET_MASK;
+    if (secondFrame < 0) {
+      const old = exchange(physical, frame, offset, size, valueLo, valueHi);
+      return this.#done(lo, hi, size, old, physical.hi);
     }
-    return this.#done(lo, hi, size, exchange(this.physical, this.frame, lo & OFFSET_MASK, size, valueLo, valueHi));
+    const old = this.loadSplit(frame, secondFrame, offset, size);
+    const oldHi = physical.hi;
+    this.storeSplit(frame, secondFrame, offset, size, valueLo, valueHi);
+    return this.#done(lo, hi, size, old, oldHi);
   }
 
   #compareExchange(
@@ -74,26 +78,25 @@ export class LockedPath extends SlowPath {
   ): number {
     this.faulted = this.locate(lo, hi, size, READ_MODIFY_WRITE);
     if (this.faulted !== NONE) return 0;
-    const expected = size === 1 ? expectedLo & 0xff : size === 2 ? expectedLo & 0xffff : expectedLo | 0;
-    if (this.secondFrame >= 0) {
-      const old = this.loadSplit(lo & OFFSET_MASK, size);
-      const equal = old === expected && (size < 8 || this.physical.hi === expectedHi);
-      if (equal) this.storeSplit(lo & OFFSET_MASK, size, valueLo, valueHi);
-      return this.#done(lo, hi, size, old);
-    }
-    const { physical, frame } = this;
+    const { physical, frame, secondFrame } = this;
     const offset = lo & OFFSET_MASK;
-    return this.#done(
-      lo,
-      hi,
-      size,
-      compareExchange(physical, frame, offset, size, expected, expectedHi, valueLo, valueHi),
-    );
+    // As a load gives them.
+    const wantedLo = size === 1 ? expectedLo & 0xff : size === 2 ? expectedLo & 0xffff : expectedLo | 0;
+    const wantedHi = expectedHi | 0;
+    if (secondFrame < 0) {
+      const old = compareExchange(physical, frame, offset, size, wantedLo, wantedHi, valueLo, valueHi);
+      return this.#done(lo, hi, size, old, physical.hi);
+    }
+    const old = this.loadSplit(frame, secondFrame, offset, size);
+    const oldHi = physical.hi;
+    const equal = old === wantedLo && (size < 8 || oldHi === wantedHi);
+    if (equal) this.storeSplit(frame, secondFrame, offset, size, valueLo, valueHi);
+    return this.#done(lo, hi, size, old, oldHi);
   }
 
-  #done(lo: number, hi: number, size: number, old: number): number {
-    if (size === 8) this.valueHi = this.physical.hi;
+  #done(lo: number, hi: number, size: number, old: number, oldHi: number): number {
     this.done(lo, hi, size, READ_MODIFY_WRITE);
+    if (size === 8) this.valueHi = oldHi;
     return old;
   }
 }

@@ -16,61 +16,133 @@ export class LongAccess {
     this.#cpu = cpu;
   }
 
-  read8(address: Address): number {
+  /** 0 to 255. `stack` is STACK for an access through SS, here and below. */
+  read8(address: Address, stack = 0): number {
     const { low, high } = toHalves(address);
-    return this.#checked(this.#cpu.read8(low, high));
+    return this.#checked(this.#cpu.read8(low, high, stack));
   }
 
-  read16(address: Address): number {
+  read16(address: Address, stack = 0): number {
     const { low, high } = toHalves(address);
-    return this.#checked(this.#cpu.read16(low, high));
+    return this.#checked(this.#cpu.read16(low, high, stack));
   }
 
   /** 0 to 2^32 - 1. */
-  read32(address: Address): number {
+  read32(address: Address, stack = 0): number {
     const { low, high } = toHalves(address);
-    return this.#checked(this.#cpu.read32(low, high)) >>> 0;
+    return this.#checked(this.#cpu.read32(low, high, stack)) >>> 0;
   }
 
-  read64(address: Address): Long {
+  read64(address: Address, stack = 0): Long {
     const { low, high } = toHalves(address);
-    const lo = this.#checked(this.#cpu.read64(low, high));
-    return new Long(lo, this.#cpu.valueHi, true);
+    return this.#quad(this.#cpu.read64(low, high, stack));
   }
 
-  write8(address: Address, value: number): void {
+  fetch8(address: Address): number {
     const { low, high } = toHalves(address);
-    this.#checked(this.#cpu.write8(low, high, value));
+    return this.#checked(this.#cpu.fetch8(low, high));
   }
 
-  write16(address: Address, value: number): void {
+  fetch16(address: Address): number {
     const { low, high } = toHalves(address);
-    this.#checked(this.#cpu.write16(low, high, value));
+    return this.#checked(this.#cpu.fetch16(low, high));
   }
 
-  write32(address: Address, value: number): void {
+  /** 0 to 2^32 - 1. */
+  fetch32(address: Address): number {
     const { low, high } = toHalves(address);
-    this.#checked(this.#cpu.write32(low, high, value));
+    return this.#checked(this.#cpu.fetch32(low, high)) >>> 0;
   }
 
-  write64(address: Address, value: Address): void {
+  fetch64(address: Address): Long {
+    const { low, high } = toHalves(address);
+    return this.#quad(this.#cpu.fetch64(low, high));
+  }
+
+  write8(address: Address, value: number, stack = 0): void {
+    const { low, high } = toHalves(address);
+    this.#checked(this.#cpu.write8(low, high, value, stack));
+  }
+
+  write16(address: Address, value: number, stack = 0): void {
+    const { low, high } = toHalves(address);
+    this.#checked(this.#cpu.write16(low, high, value, stack));
+  }
+
+  write32(address: Address, value: number, stack = 0): void {
+    const { low, high } = toHalves(address);
+    this.#checked(this.#cpu.write32(low, high, value, stack));
+  }
+
+  write64(address: Address, value: Address, stack = 0): void {
     const { low, high } = toHalves(address);
     const stored = toHalves(value);
-    this.#checked(this.#cpu.write64(low, high, stored.low, stored.high));
+    this.#checked(this.#cpu.write64(low, high, stored.low, stored.high, stack));
+  }
+
+  /** The old value, 0 to 255; so are the others unsigned. */
+  exchange8(address: Address, value: number): number {
+    const { low, high } = toHalves(address);
+    return this.#checked(this.#cpu.exchange8(low, high, value));
+  }
+
+  exchange16(address: Address, value: number): number {
+    const { low, high } = toHalves(address);
+    return this.#checked(this.#cpu.exchange16(low, high, value));
+  }
+
+  exchange32(address: Address, value: number): number {
+    const { low, high } = toHalves(address);
+    return this.#checked(this.#cpu.exchange32(low, high, value)) >>> 0;
+  }
+
+  exchange64(address: Address, value: Address): Long {
+    const { low, high } = toHalves(address);
+    const stored = toHalves(value);
+    return this.#quad(this.#cpu.exchange64(low, high, stored.low, stored.high));
+  }
+
+  /** Stores `value` where the byte is `expected`; the old value, 0 to 255. */
+  compareExchange8(address: Address, expected: number, value: number): number {
+    const { low, high } = toHalves(address);
+    return this.#checked(this.#cpu.compareExchange8(low, high, expected, value));
+  }
+
+  compareExchange16(address: Address, expected: number, value: number): number {
+    const { low, high } = toHalves(address);
+    return this.#checked(this.#cpu.compareExchange16(low, high, expected, value));
+  }
+
+  compareExchange32(address: Address, expected: number, value: number): number {
+    const { low, high } = toHalves(address);
+    return this.#checked(this.#cpu.compareExchange32(low, high, expected, value)) >>> 0;
+  }
+
+  compareExchange64(address: Address, expected: Address, value: Address): Long {
+    const { low, high } = toHalves(address);
+    const wanted = toHalves(expected);
+    const stored = toHalves(value);
+    return this.#quad(this.#cpu.compareExchange64(low, high, wanted.low, wanted.high, stored.low, stored.high));
   }
 
   /** 1 to 4096 bytes. */
-  readBytes(address: Address, length: number): Uint8Array {
-    return this.#bytes(address, length, 'readBytes');
+  readBytes(address: Address, length: number, stack = 0): Uint8Array {
+    const { low, high } = toHalves(address);
+    const bytes = new Uint8Array(length);
+    this.#checked(this.#cpu.readBytes(low, high, bytes, stack));
+    return bytes;
   }
 
   fetchBytes(address: Address, length: number): Uint8Array {
-    return this.#bytes(address, length, 'fetchBytes');
+    const { low, high } = toHalves(address);
+    const bytes = new Uint8Array(length);
+    this.#checked(this.#cpu.fetchBytes(low, high, bytes));
+    return bytes;
   }
 
-  writeBytes(address: Address, bytes: Uint8Array): void {
+  writeBytes(address: Address, bytes: Uint8Array, stack = 0): void {
     const { low, high } = toHalves(address);
-    this.#checked(this.#cpu.writeBytes(low, high, bytes));
+    this.#checked(this.#cpu.writeBytes(low, high, bytes, stack));
   }
 
   /** Physical address, translated as a one-byte access would, with its side effects. */
@@ -113,6 +185,29 @@ export class LongAccess {
     this.#checked(this.#cpu.setEfer(low, high));
   }
 
+  /** CPL, 0 to 3. */
+  setCpl(cpl: number): void {
+    this.#cpu.setCpl(cpl);
+  }
+
+  /** EFLAGS.AC, 0 or 1. */
+  setAc(ac: number): void {
+    this.#cpu.setAc(ac);
+  }
+
+  /** CS.L, 0 or 1. */
+  setCsL(csL: number): void {
+    this.#cpu.setCsL(csL);
+  }
+
+  setPkru(pkru: number): void {
+    this.#cpu.setPkru(pkru);
+  }
+
+  setPkrs(pkrs: number): void {
+    this.#cpu.setPkrs(pkrs);
+  }
+
   invlpg(address: Address): void {
     const { low, high } = toHalves(address);
     this.#cpu.invlpg(low, high);
@@ -124,11 +219,9 @@ export class LongAccess {
     this.#checked(this.#cpu.invpcid(type, descriptor.low, descriptor.high, low, high));
   }
 
-  #bytes(address: Address, length: number, method: 'readBytes' | 'fetchBytes'): Uint8Array {
-    const { low, high } = toHalves(address);
-    const bytes = new Uint8Array(length);
-    this.#checked(this.#cpu[method](low, high, bytes));
-    return bytes;
+  /** An 8-byte result: `low`, and the high half that the access left. */
+  #quad(low: number): Long {
+    return new Long(this.#checked(low), this.#cpu.valueHi, true);
   }
 
   /** Passes a value on, unless the access before it faulted. */

@@ -5,7 +5,7 @@
 import { HostMemory } from '../mmu/host-memory.ts';
 import { type MemoryOptions, PhysicalMemory, type SharedMemory } from '../mmu/physical-memory.ts';
 import { Cpu } from './cpu.ts';
-import { type CpuSnapshot, checkCpuSnapshot } from './cpu-snapshot.ts';
+import { type CpuSnapshot, checkCpuFits, checkCpuSnapshot } from './cpu-snapshot.ts';
 import { Mailboxes } from './mailboxes.ts';
 import { type MemorySnapshot, restoreMemory, snapshotMemory } from './memory-snapshot.ts';
 import type { CpuOptions } from './slow-path.ts';
@@ -78,6 +78,7 @@ export class Machine {
     if (cpus.length !== this.cpus.length)
       throw new RangeError(`the snapshot has ${cpus.length} CPUs, this machine ${this.cpus.length}`);
     for (const cpu of cpus) checkCpuSnapshot(cpu);
+    this.cpus.forEach(({ translator }, index) => checkCpuFits(translator.features, cpus[index]!));
     restoreMemory(this.memory, memory);
     this.cpus.forEach((cpu, index) => cpu.restore(cpus[index]!));
   }

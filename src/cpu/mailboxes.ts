@@ -9,6 +9,7 @@
  * runs again.
  */
 import { bugOn } from '../bug.ts';
+import { allocate, isSharedBuffer } from '../mmu/buffers.ts';
 
 /** CPUs of one machine at most: the bits of a request word. */
 export const MAX_CPUS = 32;
@@ -38,7 +39,9 @@ const QUIET = 10;
 const SERVED = 32;
 const WORDS = SERVED + MAX_CPUS;
 
-/** The header: one word that counts machines, so that each has a number. */
+/** The header: counts `Mailboxes` objects, so that each has a number; and the CPUs that sleep. */
+const OBJECTS = 0;
+const SLEEPERS = 1;
 const HEADER = 16;
 
 /** Turns of a wait before it sleeps. Threads that outnumber cores make pure spinning cost 7 to 50 ms an operation. */
@@ -75,10 +78,10 @@ export class Mailboxes {
     if (!Number.isInteger(count) || count < 1 || count > MAX_CPUS)
       throw new RangeError(`a machine has 1 to ${MAX_CPUS} CPUs, not ${count}`);
     const bytes = 4 * (HEADER + count * WORDS);
-    this.buffer = buffer ?? (shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
+    this.buffer = buffer ?? allocate(bytes, { shared });
     this.count = count;
     this.#words = new Int32Array(this.buffer);
-    this.#self = Atomics.add(this.#words, 0, 1) + 1;
+    this.#self = Atomics.add(this.#words, OBJECTS, 1) + 1;
     this.#handlers = new Array(count);
     this.#seenGeneration = new Int32Array(count);
     this.#numbers = new Int32Array(count);
@@ -192,18 +195,18 @@ export class Mailboxes {
     }
     const words = this.#words;
     const start = Date.now();
+    this.#setAsleep(cpu, 1);
     for (;;) {
       const bell = Atomics.load(words, at(cpu, BELL));
-      Atomics.store(words, at(cpu, ASLEEP), 1);
       this.serve(cpu);
       if (condition()) break;
-      if (CAN_SLEEP && this.buffer instanceof SharedArrayBuffer) Atomics.wait(words, at(cpu, BELL), bell, NAP_MS);
+      if (CAN_SLEEP && isSharedBuffer(this.buffer)) Atomics.wait(words, at(cpu, BELL), bell, NAP_MS);
       if (Date.now() - start > this.patienceMs) {
-        Atomics.store(words, at(cpu, ASLEEP), 0);
+        this.#setAsleep(cpu, -1);
         throw new StuckError(`CPU ${cpu} waited ${this.patienceMs} ms for ${what}${this.explainStuck(cpu)}`);
       }
     }
-    Atomics.store(words, at(cpu, ASLEEP), 0);
+    this.#setAsleep(cpu, -1);
   }
 
   /** Wakes a CPU that may wait for what has just changed. */
@@ -214,6 +217,7 @@ export class Mailboxes {
 
   /** Wakes every CPU that sleeps. */
   ringSleepers(): void {
+    if (Atomics.load(this.#words, SLEEPERS) === 0) return;
     for (let cpu = 0; cpu < this.count; cpu++) if (Atomics.load(this.#words, at(cpu, ASLEEP)) !== 0) this.ring(cpu);
   }
 
@@ -247,6 +251,11 @@ export class Mailboxes {
 
   #has(target: number, sender: number, number: number): boolean {
     return Atomics.load(this.#words, at(target, SERVED + sender)) === number;
+  }
+
+  #setAsleep(cpu: number, change: 1 | -1): void {
+    Atomics.store(this.#words, at(cpu, ASLEEP), change === 1 ? 1 : 0);
+    Atomics.add(this.#words, SLEEPERS, change);
   }
 
   #isBehind(cpu: number): boolean {

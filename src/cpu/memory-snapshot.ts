@@ -1,5 +1,5 @@
 /** Memory as plain data, and back: the frames that are not all zero, and which are ROM. Structured-cloneable. */
-import { PAGE_SIZE } from '../mmu/halves.ts';
+import { type Frame, PAGE_SIZE } from '../mmu/halves.ts';
 import { PAGE_DIRTY, PAGE_ROM } from '../mmu/page-flags.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 
@@ -28,13 +28,23 @@ export function snapshotMemory(memory: PhysicalMemory): MemorySnapshot {
   return { version: MEMORY_SNAPSHOT_VERSION, ranges, frames, rom };
 }
 
-/** Restores contents and ROM; every page counts as written. RangeError for another version or another layout, before anything is changed. */
+/**
+ * Restores contents and ROM; every page counts as written. Frames of sparse memory that the snapshot does not know are what
+ * they were before they were touched: the loader is asked again. RangeError for another version or another layout, before
+ * anything is changed.
+ */
 export function restoreMemory(memory: PhysicalMemory, snapshot: MemorySnapshot): void {
   if (snapshot.version !== MEMORY_SNAPSHOT_VERSION)
     throw new RangeError(
       `memory snapshot of version ${snapshot.version}; this package reads version ${MEMORY_SNAPSHOT_VERSION}`,
     );
-  const pages = snapshot.frames.map(({ frame, bytes }) => ({ page: memory.pageOf(frame), frame, bytes }));
+  const behindDevices = new Map<Frame, number>();
+  memory.forEachPage((page, frame) => {
+    if (memory.pageOf(frame) < 0) behindDevices.set(frame, page);
+  });
+  const pages = snapshot.frames.map(({ frame, bytes }) => {
+    return { page: behindDevices.get(frame) ?? memory.pageOf(frame), frame, bytes };
+  });
   for (const { page, frame, bytes } of pages)
     if (page < 0 || bytes.length !== PAGE_SIZE)
       throw new RangeError(`the memory has no RAM for frame ${frame} of the snapshot`);
@@ -43,8 +53,9 @@ export function restoreMemory(memory: PhysicalMemory, snapshot: MemorySnapshot):
   if (layout(memory.ranges) !== layout(snapshot.ranges))
     throw new RangeError('the snapshot is of memory with another layout');
   const rom = new Set(snapshot.rom);
+  const known = new Set(snapshot.frames.map(({ frame }) => frame));
   memory.forEachPage((page, frame) => {
-    memory.bytes.fill(0, page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
+    if (!known.has(frame)) memory.initialise(page, frame);
     memory.pages.set(page, PAGE_DIRTY);
     if (rom.has(frame)) memory.pages.set(page, PAGE_ROM);
     else memory.pages.clear(page, PAGE_ROM);

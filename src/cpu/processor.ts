@@ -81,15 +81,15 @@ export class Processor extends LockedPath {
     this.#refresh();
   }
 
-  /** WRPKRU, int32. */
+  /** WRPKRU, 32 bits. */
   setPkru(pkru: number): void {
-    this.translator.registers.pkru = pkru;
+    this.translator.registers.pkru = pkru | 0;
     this.#refresh();
   }
 
-  /** WRMSR IA32_PKRS, int32. */
+  /** WRMSR IA32_PKRS, 32 bits. */
   setPkrs(pkrs: number): void {
-    this.translator.registers.pkrs = pkrs;
+    this.translator.registers.pkrs = pkrs | 0;
     this.#refresh();
   }
 

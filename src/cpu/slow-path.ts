@@ -4,6 +4,7 @@
  */
 import { FETCH, IMPLICIT, READ_MODIFY_WRITE, STACK, WRITE } from '../mmu/access.ts';
 import { type Frame, isCanonical, OFFSET_MASK, PAGE_SIZE, pageLo } from '../mmu/halves.ts';
+import { VIEW_PAGES } from '../mmu/hit-view.ts';
 import { MemoryPort } from '../mmu/memory-port.ts';
 import { PAGE_DIRTY } from '../mmu/page-flags.ts';
 import { PhysicalAccess } from '../mmu/physical-access.ts';
@@ -11,10 +12,12 @@ import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 import type { CacheOptions } from './cache-options.ts';
 import { AC, type Fault, GP, NONE, SS } from './fault.ts';
 import { checkFeatures, DEFAULT_POLICY, type Features, INTEL, type Policy } from './features.ts';
+import { checkOptions } from './option-values.ts';
 import { Translator } from './translator.ts';
 import type { Views } from './views.ts';
 import { type Watch, Watchpoints } from './watchpoints.ts';
 
+/** A value that an option does not have (option-values.ts) is a RangeError. */
 export interface CpuOptions {
   /** Default: `INTEL`. */
   readonly features?: Partial<Features>;
@@ -52,6 +55,7 @@ export class SlowPath {
   protected secondFrame: Frame = -1;
 
   constructor(memory: PhysicalMemory, options: CpuOptions = {}) {
+    checkOptions(options);
     const features = { ...INTEL, ...options.features };
     checkFeatures(features);
     const caches = options.caches ?? {};
@@ -108,10 +112,14 @@ export class SlowPath {
     this.faulted = this.locate(lo, hi, size, access);
     if (this.faulted !== NONE) return 0;
     const offset = lo & OFFSET_MASK;
+    const { frame, secondFrame, physical } = this;
     const value =
-      offset + size <= PAGE_SIZE ? this.physical.load(this.frame, offset, size) : this.loadSplit(offset, size);
-    if (size === 8) this.valueHi = this.physical.hi;
+      offset + size <= PAGE_SIZE
+        ? physical.load(frame, offset, size)
+        : this.loadSplit(frame, secondFrame, offset, size);
+    const valueHi = physical.hi;
     this.done(lo, hi, size, access);
+    if (size === 8) this.valueHi = valueHi;
     return value;
   }
 
@@ -124,7 +132,7 @@ export class SlowPath {
     if (this.faulted !== NONE) return this.faulted;
     const offset = lo & OFFSET_MASK;
     if (offset + size <= PAGE_SIZE) this.physical.store(this.frame, offset, size, valueLo, valueHi);
-    else this.storeSplit(offset, size, valueLo, valueHi);
+    else this.storeSplit(this.frame, this.secondFrame, offset, size, valueLo, valueHi);
     this.done(lo, hi, size, access);
     return NONE;
   }
@@ -205,7 +213,7 @@ export class SlowPath {
   #fillView(lo: number, hi: number, access: number): void {
     const { memory, translator, views } = this;
     const page = memory.pageOf(translator.frame);
-    if (page < 0) return;
+    if (page < 0 || page >= VIEW_PAGES) return;
     // Stores that need to say nothing: to RAM that is dirty already, and no code.
     if ((access & WRITE) !== 0 && memory.pages.bytes[page] !== PAGE_DIRTY) return;
     if (!this.#watchpoints.isEmpty && this.#watchpoints.touches(lo, hi, 12)) return;
@@ -224,8 +232,8 @@ export class SlowPath {
 
   // Data across the page boundary goes byte by byte, and through locals: a device's handler may use this CPU meanwhile.
 
-  protected loadSplit(offset: number, size: number): number {
-    const { frame, secondFrame, physical } = this;
+  protected loadSplit(frame: Frame, secondFrame: Frame, offset: number, size: number): number {
+    const { physical } = this;
     let lo = 0;
     let hi = 0;
     for (let k = 0; k < size; k++) {
@@ -237,8 +245,8 @@ export class SlowPath {
     return lo;
   }
 
-  protected storeSplit(offset: number, size: number, lo: number, hi: number): void {
-    const { frame, secondFrame, physical } = this;
+  protected storeSplit(frame: Frame, secondFrame: Frame, offset: number, size: number, lo: number, hi: number): void {
+    const { physical } = this;
     for (let k = 0; k < size; k++) {
       const byte = ((k < 4 ? lo : hi) >>> (8 * (k & 3))) & 0xff;
       physical.store(offset + k < PAGE_SIZE ? frame : secondFrame, (offset + k) & OFFSET_MASK, 1, byte, 0);
@@ -250,7 +258,10 @@ export class SlowPath {
     else this.physical.loadBytes(frame, offset, bytes, at, count);
   }
 
-  /** Ends an access that was done: tells the watchpoints, and forgets what a device's handler did with this CPU meanwhile. */
+  /**
+   * Ends an access that was done: tells the watchpoints, and forgets what a device's handler did with this CPU meanwhile.
+   * Results are set after it: watchpoints may use this CPU too.
+   */
   protected done(lo: number, hi: number, size: number, access: number): void {
     this.faulted = NONE;
     if (this.#watchpoints.isEmpty) return;

@@ -5,7 +5,7 @@
  * The TLB, the structure caches and the hit views are one CPU's own. What other CPUs write to the tables is seen by the
  * next walk.
  */
-import { DIRTY, GLOBAL, IMPLICIT, type Regime, WRITE } from '../mmu/access.ts';
+import { DIRTY, GLOBAL, IMPLICIT, type Regime, STACK, WRITE } from '../mmu/access.ts';
 import { type Frame, isCanonical } from '../mmu/halves.ts';
 import type { MemoryPort } from '../mmu/memory-port.ts';
 import { MemoryTypeRegisters } from '../mmu/memory-type.ts';
@@ -15,7 +15,7 @@ import { GLOBAL_CONTEXT } from '../mmu/translation-cache.ts';
 import { MAPPED, Walker } from '../mmu/walk.ts';
 import { type CacheOptions, cacheShapes } from './cache-options.ts';
 import { Counters } from './counters.ts';
-import { Fault, GP, NONE, PF } from './fault.ts';
+import { Fault, GP, NONE, PF, SS } from './fault.ts';
 import type { Features, Policy } from './features.ts';
 import { DROP_ALL, DROP_PCID, REFUSED } from './invalidation.ts';
 import { REGIME_SUPERVISOR, Registers, type RegisterValues } from './registers.ts';
@@ -115,13 +115,13 @@ export class Translator {
 
   /**
    * What the tables alone say, from the root: no cache is asked or filled, nothing is marked or recorded.
-   * @returns NONE, with the result in the fields; or GP or PF, with what stopped the walk in `walker`.
+   * @returns NONE, with the result in the fields; or GP, SS or PF, with what stopped the walk in `walker`.
    */
   probe(lo: number, hi: number, access: number): number {
     const { registers, walker } = this;
     const { format } = registers;
     const is64Bit = registers.has64BitAddress(access);
-    if (is64Bit && !isCanonical(hi, format.mode.linearBits)) return GP;
+    if (is64Bit && !isCanonical(hi, format.mode.linearBits)) return (access & STACK) !== 0 ? SS : GP;
     if (format.levels === 0) {
       this.#take(lo >>> 12, 0, 0, lo);
       return NONE;

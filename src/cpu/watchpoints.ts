@@ -8,6 +8,7 @@ import { PAGE_SIZE } from '../mmu/halves.ts';
 export type WatchCallback = (lo: number, hi: number, size: number, access: number) => void;
 
 export interface Watch {
+  /** Linear address of the first byte; halves may be unsigned. */
   readonly lo: number;
   readonly hi: number;
   /** Bytes, 1 to 4096. */
@@ -50,6 +51,6 @@ export class Watchpoints {
 /** Distances below 2^52 are exact; addresses farther apart than that do not overlap either way. */
 function overlaps(watch: Watch, lo: number, hi: number, size: number, addressBits: 32 | 64): boolean {
   const within = (watch.lo >>> 0) - (lo >>> 0);
-  const distance = addressBits === 32 ? within | 0 : (watch.hi - hi) * 0x1_0000_0000 + within;
+  const distance = addressBits === 32 ? within | 0 : ((watch.hi | 0) - hi) * 0x1_0000_0000 + within;
   return distance < size && distance > -watch.length;
 }

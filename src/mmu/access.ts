@@ -51,9 +51,6 @@ export const withLeaf = (rights: number, lo: number, hi: number, patBit: number)
   (keyOf(hi) << KEY_SHIFT) |
   ((((lo & patBit) !== 0 ? 4 : 0) | ((lo >>> 3) & 3)) << PAT_SHIFT);
 
-/** PAT index bits of an entry that points to a table, and of CR3: PCD and PWT only. */
-export const tablePatIndex = (lo: number): number => (lo >>> 3) & 3;
-
 /** The PAT flag of a leaf at `level`. */
 export const patBit = (level: number): number => (level === 1 ? PS : 1 << 12);
 

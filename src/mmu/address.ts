@@ -32,18 +32,13 @@ export function toHalves(address: Address): Long {
   throw new RangeError(`not a 64-bit address: ${shown(address)}`);
 }
 
-/** 0 to 2^52 - 1, as physical addresses are. RangeError above. */
-export function toPhysical(address: Address): number {
-  const { low, high } = toHalves(address);
-  if (high >>> 20 !== 0) throw new RangeError(`not a physical address (0 to 2^52 - 1): ${shown(address)}`);
-  return high * 0x1_0000_0000 + (low >>> 0);
-}
-
 /** Signed or unsigned. */
 const isHalf = (half: unknown): half is number =>
   Number.isInteger(half) && (half as number) >= -(2 ** 31) && (half as number) < 2 ** 32;
 
+/** For a message, whatever the value is: objects may be cyclic, or not be willing to become text. */
 const shown = (value: unknown): string => {
   if (typeof value === 'string') return JSON.stringify(value);
-  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
+  const isObject = typeof value === 'object' && value !== null;
+  return isObject ? 'an object whose low and high are not 32-bit integers' : String(value);
 };

@@ -3,7 +3,7 @@
  * entries, per regime; never the truth, and never there without its TLB entry.
  *
  * Everything that asks for a second look is simply absent: devices, ROM, code pages, clean pages (for writes), watched
- * pages, non-canonical addresses. Unaligned addresses miss because the low bits take part in the comparison.
+ * pages, RAM past 4 GiB of the buffer, non-canonical addresses. Unaligned addresses miss because the low bits take part in the comparison.
  *
  * The key permutes the slots: a page lies at `(page ^ key)`, so an entry of another regime or generation is never met
  * under the current key, and dropping everything means taking the next key. Two bits of the key are the regime, ten the
@@ -13,6 +13,9 @@
 /** Slots of a view of 4 KiB pages. */
 export const VIEW_SLOTS: number = 1 << 12;
 export const VIEW_MASK: number = VIEW_SLOTS - 1;
+
+/** Backing pages that views may hold: the hit path computes positions in the buffer as 32-bit numbers, which end at 4 GiB. */
+export const VIEW_PAGES: number = 1 << 20;
 
 const REGIME_BITS = 2;
 /** A tag no access has: bits 11:6 never take part in a comparison. */

@@ -40,6 +40,9 @@ export function rootsOf(root: Frame, pdptes: ArrayLike<number>): Root[] {
     .map((at) => ({ frame: frameFrom(pdptes[2 * at]!, pdptes[2 * at + 1]! & 0xf_ffff), page: at * 0x40000 }));
 }
 
+/** Asked before a table is read; where it is false, what the table maps is left out. The same table gives the same answer. */
+export type Enters = (table: Frame, level: number) => boolean;
+
 /**
  * Leaves whose pages lie in `from` to `to` (exclusive; page numbers as in `Leaf`). Entries with reserved bits set map
  * nothing.
@@ -50,30 +53,38 @@ export function* leaves(
   roots: readonly Root[],
   from: number = 0,
   to: number = Number.POSITIVE_INFINITY,
+  enters: Enters = () => true,
 ): Generator<Leaf> {
-  const empty = new Set<number>();
-  for (const { frame, page } of roots)
-    yield* leavesBelow(port, format, empty, format.levels, frame, page, ALL_RIGHTS, from, to);
+  const search: Search = { port, format, from, to, enters, empty: new Set() };
+  for (const { frame, page } of roots) yield* leavesBelow(search, format.levels, frame, page, ALL_RIGHTS);
+}
+
+/** What stays the same on the way down. */
+interface Search {
+  readonly port: MemoryPort;
+  readonly format: PagingFormat;
+  readonly from: number;
+  readonly to: number;
+  readonly enters: Enters;
+  /** Tables that map nothing, by frame and level. */
+  readonly empty: Set<number>;
 }
 
 /** Returns whether the table maps anything at all, in range or not. */
 function* leavesBelow(
-  port: MemoryPort,
-  format: PagingFormat,
-  empty: Set<number>,
+  search: Search,
   level: number,
   table: Frame,
   basePage: number,
   rightsAbove: number,
-  from: number,
-  to: number,
 ): Generator<Leaf, boolean> {
+  const { port, format, from, to, empty } = search;
   const pages = format.pageFrames(level);
   const entries = 4096 / format.entryBytes;
   const first = Math.max(0, Math.floor((from - basePage) / pages));
   const end = Math.min(entries, Math.ceil((to - basePage) / pages));
   const key = table * 8 + level;
-  if (empty.has(key)) return false;
+  if (empty.has(key) || !search.enters(table, level)) return false;
   let mapsAnything = first > 0 || end < entries;
   for (let index = first; index < end; index++) {
     port.load(table, index, format.entryBytes);
@@ -88,7 +99,7 @@ function* leavesBelow(
       const frame = format.pageFrame(level, lo, hi);
       yield { page, pages, level, frame, rights: withLeaf(rights, lo, hi, patBit(level)), lo, hi };
     } else {
-      const below = leavesBelow(port, format, empty, level - 1, format.tableFrame(lo, hi), page, rights, from, to);
+      const below = leavesBelow(search, level - 1, format.tableFrame(lo, hi), page, rights);
       mapsAnything = (yield* below) || mapsAnything;
     }
   }

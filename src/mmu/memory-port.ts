@@ -127,26 +127,6 @@ export class MemoryPort {
     this.#store('publish', entry, frame, flags);
   }
 
-  /** Leaves of level 1 in `count` entries from `index`, ascending frames, each one 64-bit store. */
-  writeLeaves(table: Frame, index: number, count: number, frame: Frame, flags: number): void {
-    const { memory } = this;
-    const page = memory.pageOf(table);
-    if (page < 0 || memory.pages.has(page, PAGE_ROM)) return;
-    const { quads } = memory;
-    const first = page * (PAGE_SIZE / 8) + index;
-    let lo = entryLo(frame, flags);
-    let hi = entryHi(frame, flags);
-    for (let at = first; at < first + count; at++) {
-      if (this.observer !== null) this.observer.before('store', table, at - first + index, 8);
-      scratch[0] = lo;
-      scratch[1] = hi;
-      quads[at] = scratchQuad[0]!;
-      lo = (lo + PAGE_SIZE) | 0;
-      if (lo >>> 0 < PAGE_SIZE) hi += 1;
-    }
-    memory.noteWrite(page, table, index * 8, count * 8);
-  }
-
   #store(operation: 'store' | 'publish', entry: number, frame: Frame, flags: number): void {
     const { memory } = this;
     const table = Math.floor(entry / 512);

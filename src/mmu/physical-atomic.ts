@@ -1,6 +1,6 @@
 /**
  * Locked operations at a physical place, atomic towards other threads wherever the bytes lie within one aligned quadword.
- * Across quadwords (a split lock), and on devices, they are a load and a store; ROM and holes drop the store.
+ * Across quadwords (a split lock), and on devices, they are one load and one store; ROM and holes drop the store.
  */
 import { type Frame, PAGE_SIZE } from './halves.ts';
 import { PAGE_ROM } from './page-flags.ts';
@@ -10,8 +10,9 @@ const scratchQuad = new BigInt64Array(1);
 const scratch = new Int32Array(scratchQuad.buffer);
 const scratchBytes = new Uint8Array(scratchQuad.buffer);
 
-/** Byte position in the buffer of a place in writable RAM, or -1. */
-function ramAt({ memory }: PhysicalAccess, frame: Frame, offset: number): number {
+/** Byte position in the buffer of bytes that can be locked: writable RAM within one aligned quadword. -1 elsewhere. */
+function lockableAt({ memory }: PhysicalAccess, frame: Frame, offset: number, size: number): number {
+  if ((offset & 7) + size > 8) return -1;
   const page = memory.pageOf(frame);
   return page < 0 || memory.pages.has(page, PAGE_ROM) ? -1 : page * PAGE_SIZE + offset;
 }
@@ -27,18 +28,14 @@ export function compareExchange(
   lo: number,
   hi: number,
 ): number {
-  const at = ramAt(physical, frame, offset);
-  if (at >= 0 && (offset & 7) + size <= 8) {
-    const old = exchangeWithin(physical, at, size, expectedLo, expectedHi, lo, hi);
-    if (old === expectedLo && (size < 8 || physical.hi === expectedHi))
-      physical.memory.noteWrite(Math.floor(at / PAGE_SIZE), frame, offset, size);
-    return old;
-  }
-  const old = physical.load(frame, offset, size);
+  const at = lockableAt(physical, frame, offset, size);
+  const old =
+    at >= 0 ? exchangeWithin(physical, at, size, expectedLo, expectedHi, lo, hi) : physical.load(frame, offset, size);
   const oldHi = physical.hi;
   const equal = old === expectedLo && (size < 8 || oldHi === expectedHi);
-  physical.store(frame, offset, size, equal ? lo : old, equal ? hi : oldHi);
-  physical.hi = oldHi;
+  if (at < 0) physical.store(frame, offset, size, equal ? lo : old, equal ? hi : oldHi);
+  else if (equal) physical.memory.noteWrite(Math.floor(at / PAGE_SIZE), frame, offset, size);
+  physical.hi = oldHi; // a device or `onCodeWrite` may have used the CPU
   return old;
 }
 
@@ -51,12 +48,18 @@ export function exchange(
   lo: number,
   hi: number,
 ): number {
+  if (lockableAt(physical, frame, offset, size) < 0) {
+    const old = physical.load(frame, offset, size);
+    const oldHi = physical.hi;
+    physical.store(frame, offset, size, lo, hi);
+    physical.hi = oldHi;
+    return old;
+  }
   for (;;) {
     const old = physical.load(frame, offset, size);
     const oldHi = physical.hi;
     const seen = compareExchange(physical, frame, offset, size, old, oldHi, lo, hi);
     if (seen === old && (size < 8 || physical.hi === oldHi)) return old;
-    if (ramAt(physical, frame, offset) < 0) return seen; // a device that changes by itself: the second look is the value
   }
 }
 

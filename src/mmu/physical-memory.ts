@@ -6,6 +6,7 @@
  * Memory grows with RAM: the buffer, and one byte of flags a page. Sparse memory grows with the frames that were touched.
  */
 import { bugOn } from '../bug.ts';
+import { allocate, isSharedBuffer, viewsOf } from './buffers.ts';
 import { type Frame, hexNumber, PAGE_SIZE } from './halves.ts';
 import { flagBytesNeeded, PAGE_CODE, PAGE_DIRTY, PAGE_ROM, PageFlags } from './page-flags.ts';
 import {
@@ -17,6 +18,9 @@ import {
   type RamSegment,
   segmentsOf,
 } from './ram-layout.ts';
+import { type SparseOptions, SparsePages } from './sparse-pages.ts';
+
+export type { SparseOptions };
 
 /** A memory-mapped device. Offsets are bytes from the start of its range; sizes 1, 2 or 4; wider accesses come in pieces. */
 export interface Device {
@@ -35,18 +39,11 @@ export interface MemoryListener {
   layoutChanged(): void;
 }
 
-export interface SparseOptions {
-  /** Fills a frame that is touched for the first time (all zero at the call); false: there is no RAM. Default: zeros everywhere. */
-  readonly load?: (frame: Frame, target: Uint8Array) => boolean;
-  /** Frames that may be touched; further ones behave as if there were no RAM. Default 2^18 (1 GiB). */
-  readonly maxPages?: number;
-}
-
 export interface MemoryOptions {
   /** Bytes of RAM from address 0, where no `ranges` are given; default: all of `buffer`. A multiple of 4096. */
   readonly size?: number;
   readonly ranges?: readonly RamRange[];
-  /** The embedder's buffer, of fixed length. */
+  /** The embedder's buffer, of fixed length. What lies past its first 4 GiB always takes the slow path. */
   readonly buffer?: ArrayBufferLike;
   /** Page flags shared with other threads, from `share()`. */
   readonly flags?: ArrayBufferLike;
@@ -71,6 +68,9 @@ interface DeviceRange extends FrameRange {
 
 bugOn(new Uint8Array(new Int32Array([1]).buffer)[0] !== 1, () => 'this host is big-endian');
 
+/** Quadwords of a page. */
+const QUADS = PAGE_SIZE / 8;
+
 export class PhysicalMemory {
   // The same bytes at each width. Replaced by attach(); whoever keeps one subscribes.
   bytes: Uint8Array = new Uint8Array(0);
@@ -80,8 +80,8 @@ export class PhysicalMemory {
   /** What is known of each backing page. */
   readonly pages: PageFlags;
   readonly busError: BusError;
-  /** Whether other threads may see the buffer. */
-  isShared = false;
+  /** Whether other threads may see the buffer and the flags. */
+  readonly isShared: boolean;
   /** Called after a write to a page flagged PAGE_CODE, by the guest or the host. */
   onCodeWrite: ((frame: Frame, offset: number, size: number) => void) | undefined = undefined;
 
@@ -93,22 +93,19 @@ export class PhysicalMemory {
   #devices: DeviceRange[] = [];
   readonly #ranges: Required<RamRange>[];
   readonly #listeners: MemoryListener[] = [];
-  /** Backing page of each frame touched, -1 where `load` has none. */
-  readonly #sparsePages: Map<Frame, number> | undefined;
-  readonly #sparse: Required<SparseOptions>;
-  #sparseUsed = 0;
+  readonly #sparse: SparsePages | undefined;
 
   constructor(options: MemoryOptions) {
-    this.#sparse = { load: options.sparse?.load ?? (() => true), maxPages: options.sparse?.maxPages ?? 1 << 18 };
-    this.#sparsePages = options.sparse === undefined ? undefined : new Map();
     if (options.sparse !== undefined && (options.buffer !== undefined || options.shared === true))
       throw new RangeError('sparse memory has a buffer of its own, which grows and is not shared');
+    this.#sparse = options.sparse && new SparsePages(options.sparse, (page) => this.#bytesOf(page));
     this.#ranges = options.sparse ? [] : layOut(options);
     const needed = options.sparse ? 64 * PAGE_SIZE : bytesNeeded(this.#ranges);
-    const buffer = options.buffer ?? allocate(needed, options.shared === true);
-    const count = options.sparse ? this.#sparse.maxPages : Math.ceil(needed / PAGE_SIZE);
-    const flagBytes = options.flags ?? allocate(flagBytesNeeded(count), buffer instanceof SharedArrayBuffer);
-    this.pages = new PageFlags(flagBytes);
+    const buffer = options.buffer ?? allocate(needed, { shared: options.shared === true });
+    const count = this.#sparse?.maxPages ?? Math.ceil(needed / PAGE_SIZE);
+    const flags = options.flags ?? allocate(flagBytesNeeded(count), { shared: isSharedBuffer(buffer) });
+    this.pages = new PageFlags(flags);
+    this.isShared = isSharedBuffer(flags);
     this.busError = options.busError ?? (() => -1);
     this.attach(buffer);
   }
@@ -124,21 +121,20 @@ export class PhysicalMemory {
     return { buffer: this.bytes.buffer, flags: this.pages.buffer, ranges: this.#ranges };
   }
 
-  /** Moves to another buffer that holds the same bytes, as after a WebAssembly `memory.grow`. RangeError where it does not fit. */
+  /**
+   * Moves to another buffer that holds the same bytes, as after a WebAssembly `memory.grow`. RangeError, and nothing changed,
+   * where it does not fit, is resizable or of another kind: page flags, and what else threads share, stay in buffers of the first kind.
+   */
   attach(buffer: ArrayBufferLike): void {
-    const { resizable, growable } = buffer as { resizable?: boolean; growable?: boolean };
-    if (resizable === true || growable === true)
+    const views = viewsOf(buffer);
+    if (isSharedBuffer(buffer) !== this.isShared)
       throw new RangeError(
-        'guest memory must not be a resizable buffer: each load would take three times as long; use one of fixed length, and attach() when it grew',
+        `the page flags lie in ${this.isShared ? 'a SharedArrayBuffer' : 'an ArrayBuffer'}, so the buffer must be one too`,
       );
     const needed = bytesNeeded(this.#ranges);
     if (buffer.byteLength < needed)
       throw new RangeError(`the buffer has ${buffer.byteLength} bytes, the RAM ranges need ${needed}`);
-    this.isShared = buffer instanceof SharedArrayBuffer;
-    this.bytes = new Uint8Array(buffer);
-    this.halfwords = new Uint16Array(buffer, 0, Math.floor(buffer.byteLength / 2));
-    this.words = new Int32Array(buffer, 0, Math.floor(buffer.byteLength / 4));
-    this.quads = new BigInt64Array(buffer, 0, Math.floor(buffer.byteLength / 8));
+    ({ bytes: this.bytes, halfwords: this.halfwords, words: this.words, quads: this.quads } = views);
     this.#layoutChanged();
   }
 
@@ -146,6 +142,18 @@ export class PhysicalMemory {
   pageOf(frame: Frame): number {
     const within = frame - this.#first;
     return within >= 0 && within < this.#frames ? within + this.#page : this.#search(frame);
+  }
+
+  /**
+   * Index in `quads` of the quadword at physical address 8 * `number`, or -1 where it is not RAM. An entry of a table is one
+   * quadword: this spares mapping code the way through frame and index.
+   */
+  quadOf(number: number): number {
+    const within = number - this.#first * QUADS;
+    if (within >= 0 && within < this.#frames * QUADS) return within + this.#page * QUADS;
+    const frame = Math.floor(number / QUADS);
+    const page = this.#search(frame);
+    return page < 0 ? -1 : page * QUADS + (number - frame * QUADS);
   }
 
   /** Whether `count` frames from `frame` are RAM and lie one after another in the buffer. */
@@ -215,9 +223,13 @@ export class PhysicalMemory {
   forEachPage(visit: (page: number, frame: Frame) => void): void {
     for (const { start, size, offset } of this.#ranges)
       for (let at = 0; at < size; at += PAGE_SIZE) visit((offset + at) / PAGE_SIZE, (start + at) / PAGE_SIZE);
-    this.#sparsePages?.forEach((page, frame) => {
-      if (page >= 0) visit(page, frame);
-    });
+    this.#sparse?.forEach(visit);
+  }
+
+  /** Makes a page what its frame is before any store: zeros, or what the loader of sparse memory has. */
+  initialise(page: number, frame: Frame): void {
+    if (this.#sparse === undefined) this.#bytesOf(page).fill(0);
+    else this.#sparse.load(page, frame);
   }
 
   /** Called with each store that reaches a backing page: marks it dirty and reports code. */
@@ -270,29 +282,18 @@ export class PhysicalMemory {
 
   #search(frame: Frame): number {
     for (const { first, end, page } of this.#segments) if (frame >= first && frame < end) return frame - first + page;
-    if (this.#sparsePages === undefined || this.deviceAt(frame) !== undefined) return -1;
-    return this.#sparsePages.get(frame) ?? this.#touch(this.#sparsePages, frame);
+    return this.#sparse === undefined || this.deviceAt(frame) !== undefined ? -1 : this.#sparse.pageOf(frame);
   }
 
-  #touch(pages: Map<Frame, number>, frame: Frame): number {
-    let page = this.#sparseUsed;
-    if (page === this.#sparse.maxPages) return -1;
-    if ((page + 1) * PAGE_SIZE > this.bytes.length) {
-      const larger = new ArrayBuffer(Math.min(2 * this.bytes.length, this.#sparse.maxPages * PAGE_SIZE));
+  /** The bytes of a backing page. The buffer of sparse memory grows to hold it. */
+  #bytesOf(page: number): Uint8Array {
+    const end = (page + 1) * PAGE_SIZE;
+    if (this.#sparse !== undefined && end > this.bytes.length) {
+      const size = Math.min(2 * this.bytes.length, this.#sparse.maxPages * PAGE_SIZE);
+      const larger = allocate(size, { shared: false });
       new Uint8Array(larger).set(this.bytes);
       this.attach(larger);
     }
-    const target = this.bytes.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
-    if (this.#sparse.load(frame, target)) this.#sparseUsed += 1;
-    else {
-      target.fill(0); // the next frame begins with zeros, whatever the loader left
-      page = -1;
-    }
-    pages.set(frame, page);
-    return page;
+    return this.bytes.subarray(end - PAGE_SIZE, end);
   }
-}
-
-function allocate(bytes: number, shared: boolean): ArrayBufferLike {
-  return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
 }

@@ -115,6 +115,53 @@ describe('a CPU snapshot', () => {
     expect(other.memoryTypes.mtrrType(0)).toBe(6);
   });
 
+  it('of a CPU with a wider address is taken where all of it fits', () => {
+    const wide = new Guest({ features: { maxPhyAddr: 52 } }).map(0n, 0x1000n | ALL);
+    wide.cpu.translate(0, 0);
+    const narrow = new Guest({ features: { maxPhyAddr: 36 } });
+    narrow.cpu.restore(plain(wide.cpu.snapshot()));
+    expect(narrow.cpu.snapshot()).toEqual(wide.cpu.snapshot());
+  });
+
+  it.each<[string, (snapshot: CpuSnapshot) => Partial<CpuSnapshot>]>([
+    ['cpl', ({ registers }) => ({ registers: { ...registers, cpl: 7 } })],
+    ['ac', ({ registers }) => ({ registers: { ...registers, ac: 2 } })],
+    ['csL', ({ registers }) => ({ registers: { ...registers, csL: -1 } })],
+    ['cr0', ({ registers }) => ({ registers: { ...registers, cr0: Number.NaN } })],
+    ['cr3Hi', ({ registers }) => ({ registers: { ...registers, cr3Hi: 0x10 } })], // bit 36
+    ['cr4', ({ registers }) => ({ registers: { ...registers, cr4: registers.cr4 | (1 << 12) } })], // LA57
+    ['efer', ({ registers }) => ({ registers: { ...registers, efer: registers.efer | (1 << 11) } })], // NXE
+    ['pdptes', ({ registers }) => ({ registers: { ...registers, pdptes: [1, 0] } })],
+    ['MSR 0x201', ({ memoryTypes }) => ({ memoryTypes: [...memoryTypes, [0x201, 0x800, 0x1f]] })],
+    ['MSR 0x277', ({ memoryTypes }) => ({ memoryTypes: [...memoryTypes, [0x277, 2, 0]] })],
+    ['tlb', ({ tlb }) => ({ tlb: [...tlb, [0, 0, 0, 1, 2 ** 24, 3]] })], // a frame at 2^36
+    ['tlb', ({ tlb }) => ({ tlb: [...tlb, [0, 0, 4097, 1, 5, 3]] })],
+    ['tlb', ({ tlb }) => ({ tlb: [...tlb, [0, 0, 0, 4, 5, 3]] })],
+    ['structures', ({ structures }) => ({ structures: [...structures, [6, 0, 0, 0, 5, 3]] })],
+    ['structures', ({ structures }) => ({ structures: [...structures, [2, 0, 0, 0, 2 ** 24, 3]] })],
+    ['structures', ({ structures }) => ({ structures: [...structures, [2, 0, 0, 0, 5]] })],
+  ])('with a value of %s that the CPU cannot have is refused, and nothing has changed', (name, change) => {
+    const { cpu } = new Guest({ mode: '32-bit', features: { maxPhyAddr: 36, la57: false, nx: false } }).map(
+      0n,
+      0x1000n | ALL,
+    );
+    cpu.translate(0, 0);
+    const before = cpu.snapshot();
+    const changed = { ...before, cr2: [1, 2] as const, ...change(before) };
+    expect(() => cpu.restore(changed)).toThrow(RangeError);
+    expect(() => cpu.restore(changed)).toThrow(`the snapshot's ${name} is nothing that this CPU can have`);
+    expect(cpu.snapshot()).toEqual(before);
+  });
+
+  it('without PDPTE registers is refused where those in memory are malformed, and nothing has changed', () => {
+    const { cpu, machine } = new Guest({ mode: 'pae' }).map(0n, 0x1000n | ALL);
+    const before = cpu.snapshot();
+    machine.host.write64(0x10_0000, 0x1e7);
+    const { pdptes: _pdptes, ...registers } = before.registers;
+    expect(() => cpu.restore({ ...before, registers, a20Masked: true })).toThrow(RangeError);
+    expect(cpu.snapshot()).toEqual(before);
+  });
+
   it('of another version is refused, and nothing has changed', () => {
     const { cpu } = lively();
     const before = cpu.snapshot();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ExplainedWalk, PF, WRITE } from '../../src/index.ts';
+import { type ExplainedWalk, PF, READ, SS, STACK, WRITE } from '../../src/index.ts';
 import { ALL, Guest, P, PS, US } from '../support/guest.ts';
 
 const shown = ({ steps }: ExplainedWalk): string[] =>
@@ -57,6 +57,12 @@ describe('an explained walk', () => {
     expect(new Guest().cpu.explain(0, 0x8000)).toMatchObject({
       steps: [],
       vector: 13,
+      summary: 'the address is not canonical',
+    });
+    expect(new Guest().cpu.explain(0, 0x8000, READ | STACK)).toMatchObject({
+      steps: [],
+      vector: SS,
+      errorCode: 0,
       summary: 'the address is not canonical',
     });
     const walk = new Guest({ mode: 'none' }).cpu.explain(0x1234, 0);

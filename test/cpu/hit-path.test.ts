@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type CacheOptions, FETCH, IMPLICIT, READ, READ_MODIFY_WRITE, STACK, WRITE } from '../../src/index.ts';
+import { VIEW_PAGES } from '../../src/mmu/hit-view.ts';
 import { A, ALL, G, Guest, high, low, P, PS, ROOT, RW, US, XD } from '../support/guest.ts';
 
 const PAGES = 0x120;
@@ -189,5 +190,65 @@ describe('the hit path', () => {
     expect(accesses - faults).toBeGreaterThan(accesses * 0.3);
     expect(faults).toBeGreaterThan(accesses * 0.1);
     expect(answered).toBeGreaterThan(accesses * 0.05);
+  });
+});
+
+const GIB = 2 ** 30;
+
+/** Whether typed arrays of this host reach past 4 GiB: those of Node 22 do, those of Node 20 do not. */
+function reachesPast4GiB(): boolean {
+  try {
+    return new Uint8Array(new ArrayBuffer(5 * GIB)).length > 0;
+  } catch {
+    return false;
+  }
+}
+
+describe('RAM past 4 GiB of the buffer', () => {
+  it.each([
+    ['answered for the last page before it', VIEW_PAGES - 1, 0],
+    ['never answered', VIEW_PAGES, 10],
+  ])('is %s by the hit path', (_what, page, searches) => {
+    const { cpu, machine } = new Guest({ mode: 'none' });
+    const pageOf = vi.spyOn(machine.memory, 'pageOf').mockReturnValue(page);
+    cpu.read32(0x1000, 0);
+    cpu.fetch32(0x1000, 0);
+    pageOf.mockClear();
+    for (let time = 0; time < 5; time++) cpu.read32(0x1000, 0) + cpu.fetch32(0x1000, 0);
+    expect(Math.min(pageOf.mock.calls.length, 10)).toBe(searches);
+  });
+
+  // The buffer costs address space only: few of its pages are touched.
+  it.skipIf(!reachesPast4GiB()).each([
+    ['past 4 GiB', 5 * GIB],
+    ['past 8 GiB', 9 * GIB],
+    ['around 4 GiB, in one large page', 4 * GIB - (1 << 20)],
+  ])('is read and written in its place: %s', (_what, offset) => {
+    const guest = new Guest({ memory: { ranges: [{ start: 0, size: 4 << 20, offset }] } })
+      .map(0x1000n, 0x9000n | ALL)
+      .map(0x2000n, 0xb000n | ALL)
+      .map(0x4000_0000n, ALL | PS, 2);
+    const { cpu, machine } = guest;
+    const places = [
+      [0x1100, 0x9100],
+      [0x1103, 0x9103],
+      [0x1ffd, 0x9ffd],
+      [0x400f_f008, 0xf_f008],
+      [0x4018_0008, 0x18_0008],
+    ] as const;
+    for (const [lo, physical] of places)
+      for (const _ of [1, 2, 3]) {
+        const bytes = machine.memory.bytes.subarray(offset + physical, offset + physical + 3);
+        cpu.long.write64(lo, '0x8877665544332211');
+        expect([...bytes]).toEqual([0x11, 0x22, 0x33]);
+        expect([cpu.read8(lo, 0), cpu.read16(lo, 0), cpu.read32(lo, 0)]).toEqual([0x11, 0x2211, 0x4433_2211]);
+        expect([cpu.fetch8(lo, 0), cpu.fetch16(lo, 0), cpu.fetch32(lo, 0)]).toEqual([0x11, 0x2211, 0x4433_2211]);
+        expect([cpu.read64(lo, 0), cpu.valueHi]).toEqual([0x4433_2211, 0x8877_6655 | 0]);
+        expect(cpu.long.exchange16(lo, 0xaaaa)).toBe(0x2211);
+        expect(cpu.long.compareExchange64(lo, '0x887766554433aaaa', 1).toString(16)).toBe('887766554433aaaa');
+        expect([cpu.write8(lo, 0, 2), ...bytes]).toEqual([0, 2, 0, 0]);
+        expect([cpu.write16(lo, 0, 0x403), ...bytes]).toEqual([0, 3, 4, 0]);
+        expect([cpu.write32(lo, 0, 0x7_0605), ...bytes]).toEqual([0, 5, 6, 7]);
+      }
   });
 });

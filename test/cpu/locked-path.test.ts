@@ -93,13 +93,13 @@ describe.each(SIZES)('locked operations of $size bytes', ({ size, old, exchange,
 
   it('compare what a 32-bit register holds, high bits and sign aside', () => {
     const { cpu } = guest();
-    cpu.long.write64(0x1010, 2n ** 64n - 1n);
     const all = size === 1 ? 0xff : size === 2 ? 0xffff : -1;
-    for (const expected of [-1, 0xffff_ffff]) {
-      cpu.long.write64(0x1010, 2n ** 64n - 1n);
-      expect(compareExchange(cpu, 0x1010, expected, -1)).toBe(all);
-      expect(bytesAt(cpu, 0x1010, size)).toBe(VALUE & mask(size));
-    }
+    for (const lo of [0x1010, 0x100f, 0x1fff])
+      for (const expected of [-1, 0xffff_ffff]) {
+        cpu.long.write64(lo, 2n ** 64n - 1n);
+        expect(compareExchange(cpu, lo, expected, expected)).toBe(all);
+        expect(bytesAt(cpu, lo, size)).toBe(VALUE & mask(size));
+      }
   });
 
   it('are judged as writes, whether they store or not, and set D', () => {
@@ -138,29 +138,65 @@ describe.each(SIZES)('locked operations of $size bytes', ({ size, old, exchange,
     expect(host.read64(0x7010).toBigInt()).toBe(OLD);
   });
 
-  it('read a device and write it, in pieces of at most 4 bytes', () => {
+  it.each([0x10, 0x17])('read a device once and write it once, in pieces of at most 4 bytes, at byte %i', (at) => {
     const { cpu, machine } = guest();
     const log: unknown[] = [];
     machine.memory.addDevice(0xfee0_0000, 0x1000, {
-      read: (offset, bytes) => {
-        log.push(['read', offset, bytes]);
-        return offset === 0x14 ? HIGH : LOW;
-      },
+      // Another value at each look: a counter, a queue.
+      read: (offset, bytes) => (log.push(['read', offset, bytes]) > 2 ? 0 : offset === at + 4 ? HIGH : LOW),
       write: (offset, bytes, value) => log.push(['write', offset, bytes, value]),
     });
     const piece = Math.min(size, 4);
     const narrow = piece === 4 ? NEW_LOW : NEW_LOW & (2 ** (8 * piece) - 1);
-    const reads = [['read', 0x10, piece], ...(size === 8 ? [['read', 0x14, 4]] : [])];
-    const writes = [['write', 0x10, piece, narrow], ...(size === 8 ? [['write', 0x14, 4, NEW_HIGH]] : [])];
-    expect([compareExchange(cpu, 0x5010, old, HIGH), cpu.faulted]).toEqual([old, 0]);
-    expect(log).toEqual([...reads, ...writes]);
-    expect(exchange(cpu, 0x5010)).toBe(old);
-    expect(log.slice(-writes.length)).toEqual(writes);
+    const reads = [['read', at, piece], ...(size === 8 ? [['read', at + 4, 4]] : [])];
+    const writes = [['write', at, piece, narrow], ...(size === 8 ? [['write', at + 4, 4, NEW_HIGH]] : [])];
+    for (const act of [exchange, compareExchange]) {
+      log.length = 0;
+      expect([act(cpu, 0x5000 + at, old, HIGH), cpu.faulted]).toEqual([old, 0]);
+      if (size === 8) expect(cpu.valueHi).toBe(HIGH);
+      expect(log).toEqual([...reads, ...writes]);
+    }
   });
 
   it('see a hole as all ones', () => {
     const { cpu } = guest();
     expect(exchange(cpu, 0x5010)).toBe(size === 1 ? 0xff : size === 2 ? 0xffff : -1);
     expect(cpu.faulted).toBe(0);
+  });
+});
+
+describe('locked operations that are told of while they run', () => {
+  it('store once and keep what they return, though `onCodeWrite` uses the CPU', () => {
+    const { cpu, machine } = guest();
+    let told = 0;
+    machine.memory.onCodeWrite = () => {
+      told += 1;
+      cpu.read64(0x2000, 0);
+    };
+    for (const lo of [0x1010, 0x1013]) {
+      cpu.long.write64(lo, OLD);
+      machine.memory.markCode(9);
+      told = 0;
+      expect([cpu.exchange64(lo, 0, 1, 2), cpu.valueHi, told]).toEqual([LOW, HIGH, 1]);
+      expect([cpu.compareExchange64(lo, 0, 1, 2, 3, 4), cpu.valueHi, told]).toEqual([1, 2, 2]);
+      machine.memory.unmarkCode(9);
+      expect([cpu.read64(lo, 0), cpu.valueHi]).toEqual([3, 4]);
+    }
+  });
+
+  it('go to the pages they were translated to, though a device on the second uses the CPU', () => {
+    const { cpu, machine } = guest().map(0x4000n, 0xb000n | ALL);
+    const inside = (): number => {
+      cpu.read16(0x1fff, 0); // another access across pages
+      return 0x77;
+    };
+    machine.memory.addDevice(0xfee0_0000, 0x1000, { read: inside, write: inside });
+    for (const act of [
+      () => cpu.exchange16(0x4fff, 0, 0x1234),
+      () => cpu.compareExchange16(0x4fff, 0, 0x7700, 0x1234),
+    ]) {
+      cpu.write8(0x4fff, 0, 0);
+      expect([act(), cpu.read8(0x4fff, 0), cpu.read8(0x1fff, 0)]).toEqual([0x7700, 0x34, 0]);
+    }
   });
 });

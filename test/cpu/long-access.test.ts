@@ -1,6 +1,6 @@
 import Long from 'long';
 import { describe, expect, it } from 'vitest';
-import { AC, type Cpu, FaultError, GP, PF, UD, WRITE } from '../../src/index.ts';
+import { AC, type Cpu, FaultError, GP, PF, STACK, UD, WRITE } from '../../src/index.ts';
 import { ALL, Guest, P, US } from '../support/guest.ts';
 
 const BASE = 0xffff_8000_1234_5000n;
@@ -33,6 +33,18 @@ const METHODS: readonly Method[] = [
   ['write16', 2, (cpu, address) => cpu.long.write16(address, 1)],
   ['write32', 2, (cpu, address) => cpu.long.write32(address, 1)],
   ['write64', 2, (cpu, address) => cpu.long.write64(address, 1)],
+  ['fetch8', 0x10, (cpu, address) => cpu.long.fetch8(address)],
+  ['fetch16', 0x10, (cpu, address) => cpu.long.fetch16(address)],
+  ['fetch32', 0x10, (cpu, address) => cpu.long.fetch32(address)],
+  ['fetch64', 0x10, (cpu, address) => cpu.long.fetch64(address)],
+  ['exchange8', 2, (cpu, address) => cpu.long.exchange8(address, 1)],
+  ['exchange16', 2, (cpu, address) => cpu.long.exchange16(address, 1)],
+  ['exchange32', 2, (cpu, address) => cpu.long.exchange32(address, 1)],
+  ['exchange64', 2, (cpu, address) => cpu.long.exchange64(address, 1)],
+  ['compareExchange8', 2, (cpu, address) => cpu.long.compareExchange8(address, 1, 2)],
+  ['compareExchange16', 2, (cpu, address) => cpu.long.compareExchange16(address, 1, 2)],
+  ['compareExchange32', 2, (cpu, address) => cpu.long.compareExchange32(address, 1, 2)],
+  ['compareExchange64', 2, (cpu, address) => cpu.long.compareExchange64(address, 1, 2)],
   ['readBytes', 0, (cpu, address) => cpu.long.readBytes(address, 32)],
   ['writeBytes', 2, (cpu, address) => cpu.long.writeBytes(address, new Uint8Array(32))],
   ['fetchBytes', 0x10, (cpu, address) => cpu.long.fetchBytes(address, 15)],
@@ -101,6 +113,56 @@ describe('cpu.long', () => {
       0xff, 0xfe, 0xff, 0x21, 0x43, 0x65, 0x87, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 9, 8,
     ]);
     expect([...cpu.long.fetchBytes(BASE + 15n, 2)]).toEqual([9, 8]);
+  });
+
+  it('fetches, exchanges and compares unsigned values', () => {
+    const { cpu } = guest();
+    const all = 2n ** 64n - 1n;
+    cpu.long.write64(BASE, all);
+    expect([cpu.long.fetch8(BASE), cpu.long.fetch16(BASE), cpu.long.fetch32(BASE)]).toEqual([
+      0xff, 0xffff, 0xffff_ffff,
+    ]);
+    expect(cpu.long.fetch64(BASE).toBigInt()).toBe(all);
+    expect([cpu.long.exchange8(BASE, 0x12), cpu.long.exchange16(BASE + 2n, 0x34)]).toEqual([0xff, 0xffff]);
+    expect([cpu.long.exchange32(BASE + 4n, 0x8000_0000), cpu.long.read32(BASE + 4n)]).toEqual([
+      0xffff_ffff, 0x8000_0000,
+    ]);
+    expect(cpu.long.exchange64(BASE, -2n).toBigInt()).toBe(0x8000_0000_0034_ff12n);
+    expect(cpu.long.compareExchange8(BASE, 0xfe, 1)).toBe(0xfe);
+    expect(cpu.long.compareExchange16(BASE, 0xff01, 0x8002)).toBe(0xff01);
+    expect(cpu.long.compareExchange32(BASE, 0xffff_8002, 0x8000_0003)).toBe(0xffff_8002);
+    expect(cpu.long.compareExchange64(BASE, '0xffffffff80000003', 5).toBigInt()).toBe(0xffff_ffff_8000_0003n);
+    expect(cpu.long.compareExchange64(BASE, 6, 7).toBigInt()).toBe(5n);
+    expect(cpu.long.read64(BASE).toNumber()).toBe(5);
+  });
+
+  it.each<[string, (cpu: Cpu, address: bigint) => unknown]>([
+    ['read8', (cpu, address) => cpu.long.read8(address, STACK)],
+    ['read16', (cpu, address) => cpu.long.read16(address, STACK)],
+    ['read32', (cpu, address) => cpu.long.read32(address, STACK)],
+    ['read64', (cpu, address) => cpu.long.read64(address, STACK)],
+    ['readBytes', (cpu, address) => cpu.long.readBytes(address, 3, STACK)],
+    ['write8', (cpu, address) => cpu.long.write8(address, 1, STACK)],
+    ['write16', (cpu, address) => cpu.long.write16(address, 1, STACK)],
+    ['write32', (cpu, address) => cpu.long.write32(address, 1, STACK)],
+    ['write64', (cpu, address) => cpu.long.write64(address, 1, STACK)],
+    ['writeBytes', (cpu, address) => cpu.long.writeBytes(address, Uint8Array.of(1), STACK)],
+  ])('%s through the stack segment throws #SS(0) at an address that is not canonical', (_name, act) => {
+    const { cpu } = guest();
+    expect(thrown(() => act(cpu, NOT_CANONICAL)).message).toBe('#SS(0) at 0000800000000000');
+    expect(() => act(cpu, BASE)).not.toThrow();
+  });
+
+  it('changes CPL, AC, CS.L and the protection keys', () => {
+    const { cpu } = guest();
+    cpu.long.setCpl(3);
+    cpu.long.setAc(1);
+    cpu.long.setPkru(0xffff_fffc);
+    cpu.long.setPkrs(0x8000_0000);
+    const { cpl, ac, pkru, pkrs } = cpu.registers;
+    expect([cpl, ac, pkru, pkrs]).toEqual([3, 1, -4, -0x8000_0000]);
+    cpu.long.setCsL(0);
+    expect([cpu.registers.csL, cpu.registers.is64Bit]).toEqual([0, false]);
   });
 
   it('probes without a trace', () => {

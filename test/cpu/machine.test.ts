@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import { describe, expect, it } from 'vitest';
-import { AMD, Machine } from '../../src/index.ts';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { AMD, Machine, StuckError } from '../../src/index.ts';
 import { ALL, Guest } from '../support/guest.ts';
 
 describe('a machine', () => {
@@ -9,7 +9,9 @@ describe('a machine', () => {
   });
 
   it.each([31, 53, 40.5])('with MAXPHYADDR %d is refused', (maxPhyAddr) => {
-    expect(() => new Machine({ memory: { size: 4096 }, features: { maxPhyAddr } })).toThrow('MAXPHYADDR is 32 to 52');
+    expect(() => new Machine({ memory: { size: 4096 }, features: { maxPhyAddr } })).toThrow(
+      'features.maxPhyAddr is 32 to 52',
+    );
   });
 
   it('has CPUs with caches of their own over one memory', () => {
@@ -108,5 +110,25 @@ describe('machine.share()', () => {
   it('is refused for memory that is not shared', () => {
     expect(() => new Machine({ memory: { size: 4096 } }).share()).toThrow(RangeError);
     expect(() => new Machine({ memory: { sparse: {} } }).share()).toThrow('SharedArrayBuffer');
+  });
+});
+
+describe('where there is no SharedArrayBuffer, as in pages without cross-origin isolation', () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  it('a machine works, and its waits end', () => {
+    vi.stubGlobal('SharedArrayBuffer', undefined);
+    const { cpu, machine } = new Guest({ cpus: 2 }).map(0n, 0x1000n | ALL);
+    expect([cpu.write64(0, 0, 1, 2), cpu.exchange32(0, 0, 3), cpu.read32(0, 0)]).toEqual([0, 1, 3]);
+    machine.mailboxes.patienceMs = 1;
+    expect(() => machine.mailboxes.waitUntil(0, 'nothing', () => false)).toThrow(StuckError);
+    expect(() => machine.share()).toThrow('only memory over a SharedArrayBuffer can be shared');
+  });
+
+  it('shared memory is refused with the reason', () => {
+    vi.stubGlobal('SharedArrayBuffer', undefined);
+    const make = () => new Machine({ memory: { size: 4096, shared: true } });
+    expect(make).toThrow(RangeError);
+    expect(make).toThrow('there is no SharedArrayBuffer here: in a browser the page needs cross-origin isolation');
   });
 });

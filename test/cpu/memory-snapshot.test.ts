@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { MEMORY_SNAPSHOT_VERSION, PhysicalMemory, restoreMemory, snapshotMemory } from '../../src/index.ts';
+import {
+  MEMORY_SNAPSHOT_VERSION,
+  type MemoryOptions,
+  PhysicalMemory,
+  restoreMemory,
+  snapshotMemory,
+} from '../../src/index.ts';
 import { HostMemory } from '../../src/mmu/host-memory.ts';
 
 function memory(pages = 16): { memory: PhysicalMemory; host: HostMemory } {
@@ -47,6 +53,38 @@ describe('a memory snapshot', () => {
     const to = new PhysicalMemory({ sparse: { load } });
     restoreMemory(to, snapshotMemory(from));
     expect(new HostMemory(to).read32(0x1000)).toBe(0);
+  });
+
+  it('of sparse memory leaves to the loader what was touched since', () => {
+    const load = (frame: number, target: Uint8Array): boolean => {
+      target[0] = frame;
+      return true;
+    };
+    const sparse = new PhysicalMemory({ sparse: { load } });
+    const host = new HostMemory(sparse);
+    host.write32(0x1000, 0x100);
+    const snapshot = snapshotMemory(sparse);
+    for (const at of [0x1000, 0x2000, 0x3000]) host.write64(at, -1n);
+    restoreMemory(sparse, snapshot);
+    expect([0x1000, 0x2000, 0x3000].map((at) => host.read32(at))).toEqual([0x100, 2, 3]);
+  });
+
+  it.each<[string, MemoryOptions]>([
+    ['RAM', { size: 0x4000 }],
+    ['sparse memory', { sparse: {} }],
+  ])('holds %s behind a device, which may stand there again', (_what, options) => {
+    const from = new PhysicalMemory(options);
+    const host = new HostMemory(from);
+    host.write32(0x1000, 5);
+    const device = { read: () => 0, write: () => {} };
+    from.addDevice(0x1000, 0x1000, device);
+    const snapshot = snapshotMemory(from);
+    from.removeDevice(device);
+    host.write32(0x1000, 6);
+    from.addDevice(0x1000, 0x1000, device);
+    restoreMemory(from, snapshot);
+    from.removeDevice(device);
+    expect(host.read32(0x1000)).toBe(5);
   });
 
   it('is the same through every alias', () => {

@@ -282,6 +282,7 @@ describe('modifiers', () => {
       expect([cpu.faulted, cpu.fault.errorCode]).toEqual([GP, 0]);
     }
     expect([cpu.read8(0x1000, 0, STACK), cpu.faulted]).toEqual([0, 0]);
+    expect([cpu.probe(0, 0x8000, READ | STACK), cpu.probe(0, 0x8000)]).toEqual([SS, GP]);
   });
 
   it('IMPLICIT is the supervisor whatever the CPL, and EFLAGS.AC does not help it', () => {

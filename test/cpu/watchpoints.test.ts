@@ -131,6 +131,29 @@ describe('a watchpoint', () => {
     expect(seen).toHaveLength(2);
   });
 
+  it('fires at halves given as unsigned numbers', () => {
+    const upper = guest().map(0xffff_ffff_ffff_f000n, 0x1_0000n | ALL).cpu;
+    const { seen } = watch(upper, 0xffff_fff8, 8, READ, 0xffff_ffff);
+    for (const _ of [1, 2]) upper.read8(-1, -1);
+    expect(seen).toHaveLength(2);
+  });
+
+  it.each([0x1010, 0x1011, 0x1ffd])('may use the CPU: the access at %i keeps its value and its high half', (lo) => {
+    const { cpu } = guest();
+    cpu.write64(0x3000, 0, 7, 8);
+    const callback = (): void => {
+      cpu.read64(0x3000, 0);
+    };
+    cpu.addWatch({ lo, hi: 0, length: 8, kinds: READ | WRITE | FETCH, callback });
+    cpu.write64(lo, 0, 1, 2);
+    expect([cpu.read64(lo, 0), cpu.valueHi]).toEqual([1, 2]);
+    expect([cpu.fetch64(lo, 0), cpu.valueHi]).toEqual([1, 2]);
+    expect([cpu.readForWrite(lo, 0, 8), cpu.valueHi]).toEqual([1, 2]);
+    expect([cpu.exchange64(lo, 0, 3, 4), cpu.valueHi]).toEqual([1, 2]);
+    expect([cpu.compareExchange64(lo, 0, 3, 4, 5, 6), cpu.valueHi]).toEqual([3, 4]);
+    expect(cpu.long.read64(lo).toString(16)).toBe('600000005');
+  });
+
   it('is silent once removed', () => {
     const { cpu } = guest();
     const { seen, watched } = watch(cpu, 0x1000, 4, READ);

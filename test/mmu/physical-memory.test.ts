@@ -333,6 +333,29 @@ describe('attach()', () => {
     expect(cpus[0]!.read64(0xff8, 0)).toBe(0);
   });
 
+  it.each<[string, boolean, ArrayBufferLike, string]>([
+    ['a SharedArrayBuffer', false, new SharedArrayBuffer(KIB64), 'the page flags lie in an ArrayBuffer'],
+    ['an ArrayBuffer', true, new ArrayBuffer(KIB64), 'the page flags lie in a SharedArrayBuffer'],
+  ])(
+    'refuses %s where the memory began with the other kind, and keeps the old buffer',
+    (_what, shared, buffer, reason) => {
+      const { memory, host } = bare({ size: KIB64, shared });
+      host.write32(0, 1);
+      expect(() => memory.attach(buffer)).toThrow(RangeError);
+      expect(() => memory.attach(buffer)).toThrow(reason);
+      expect([host.read32(0), memory.isShared]).toEqual([1, shared]);
+      expect(() => new PhysicalMemory({ buffer, flags: memory.pages.buffer })).toThrow(reason);
+    },
+  );
+
+  it('moves shared memory to another SharedArrayBuffer, which `share()` tells of', () => {
+    const { memory } = bare({ size: KIB64, shared: true });
+    const larger = new SharedArrayBuffer(2 * KIB64);
+    memory.attach(larger);
+    expect(memory.share().buffer).toBe(larger);
+    expect(memory.share().flags).toBeInstanceOf(SharedArrayBuffer);
+  });
+
   it('refuses resizable buffers and says why', () => {
     const Resizable = ArrayBuffer as unknown as new (length: number, options: { maxByteLength: number }) => ArrayBuffer;
     const Growable = SharedArrayBuffer as unknown as new (
