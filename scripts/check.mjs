@@ -7,6 +7,7 @@ const CHECKS = [
   ['lint and format', 'node_modules/.bin/biome', ['check', '--error-on-warnings', '.']],
   ['import order', process.execPath, ['scripts/check-imports.mjs']],
   ['house rules', process.execPath, ['scripts/check-source.mjs']],
+  ['Xen names', process.execPath, ['scripts/xen-names.mjs']],
   ['package', 'node_modules/.bin/publint', ['--strict']],
   ['package types', 'node_modules/.bin/attw', ['--pack', '.', '--profile', 'esm-only']],
 ];

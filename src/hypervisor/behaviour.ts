@@ -39,6 +39,7 @@ export interface Behaviour {
   readonly onFailure: 'keep' | 'rollback';
 }
 
+/** Not in Xen: what it does, by name. */
 export const XEN_BEHAVIOUR: Behaviour = {
   detection: 'scan',
   pat: 'verbatim',
@@ -54,6 +55,7 @@ export const XEN_BEHAVIOUR: Behaviour = {
   onFailure: 'keep',
 };
 
+/** Not in Xen: the default here. */
 export const PAGEWALK_BEHAVIOUR: Behaviour = {
   ...XEN_BEHAVIOUR,
   detection: 'counters',
@@ -68,6 +70,7 @@ export const PAGEWALK_BEHAVIOUR: Behaviour = {
 
 export type BehaviourName = 'xen' | 'pagewalk';
 
+/** Not in Xen: presets of its deviations. */
 export const BEHAVIOURS: Readonly<Record<BehaviourName, Behaviour>> = {
   xen: XEN_BEHAVIOUR,
   pagewalk: PAGEWALK_BEHAVIOUR,

@@ -22,9 +22,15 @@ export const POOL_LOCK: number = POOL + MAX_CPUS;
 export const CONTROL_WORDS: number = POOL_LOCK + MAX_CPUS;
 
 // Xen: enum system_state. Locks are taken above SYS_STATE_boot.
+/** Xen: SYS_STATE_early_boot. */
 export const SYS_STATE_EARLY_BOOT = 0;
+/** Xen: SYS_STATE_boot. */
 export const SYS_STATE_BOOT = 1;
+/** Xen: SYS_STATE_smp_boot. */
 export const SYS_STATE_SMP_BOOT = 2;
+/** Xen: SYS_STATE_active. */
 export const SYS_STATE_ACTIVE = 3;
+/** Xen: SYS_STATE_suspend. */
 export const SYS_STATE_SUSPEND = 4;
+/** Xen: SYS_STATE_resume. */
 export const SYS_STATE_RESUME = 5;

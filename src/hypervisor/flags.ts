@@ -46,24 +46,28 @@ export const MODIFY_MASK: number = NX | D | A | RW | P;
 
 /** The order of a flush, 0 to 18, as the low 8 bits of its flags carry it (order + 1; 0 means everything). Xen: FLUSH_ORDER(). */
 export const FLUSH_ORDER = (order: number): number => order + 1;
+/** Xen: FLUSH_ORDER_MASK. */
 export const FLUSH_ORDER_MASK: number = 0xff;
-/** Flush translations. */
+/** Flush translations. Xen: FLUSH_TLB. */
 export const FLUSH_TLB: number = 0x100;
-/** Flush global translations too. */
+/** Flush global translations too. Xen: FLUSH_TLB_GLOBAL. */
 export const FLUSH_TLB_GLOBAL: number = 0x200;
-/** Write back and evict cache lines. */
+/** Write back and evict cache lines. Xen: FLUSH_CACHE_EVICT. */
 export const FLUSH_CACHE_EVICT: number = 0x400;
-/** The address is mapped, so that cache lines can be flushed by it. */
+/** The address is mapped, so that cache lines can be flushed by it. Xen: FLUSH_VA_VALID. */
 export const FLUSH_VA_VALID: number = 0x800;
+/** Xen: FLUSH_VCPU_STATE. */
 export const FLUSH_VCPU_STATE: number = 0x1000;
+/** Xen: FLUSH_ROOT_PGTBL. */
 export const FLUSH_ROOT_PGTBL: number = 0x2000;
+/** Xen: FLUSH_HVM_ASID_CORE. */
 export const FLUSH_HVM_ASID_CORE: number = 0x4000;
-/** Send IPIs even where a hypervisor below offers to flush. */
+/** Send IPIs even where a hypervisor below offers to flush. Xen: FLUSH_NO_ASSIST. */
 export const FLUSH_NO_ASSIST: number = 0x8000;
-/** Write back cache lines. */
+/** Write back cache lines. Xen: FLUSH_CACHE_WRITEBACK. */
 export const FLUSH_CACHE_WRITEBACK: number = 0x10000;
 
-/** Pages (4 KiB) of an entry's span, by level 1 to 4; 0 unused. */
+/** Pages (4 KiB) of an entry's span, by level 1 to 4; 0 unused. Not in Xen: it has shifts and macros for each level. */
 export const PAGES: readonly number[] = [0, 1, 512, 512 ** 2, 512 ** 3];
-/** log2 of the same. */
+/** log2 of the same. Not in Xen: it has constants for each level. */
 export const ORDERS: readonly number[] = [0, 0, 9, 18, 27];

@@ -6,7 +6,7 @@
  * are written to a log, with the decision whether by address or whole.
  * Xen: flush_area_local(), flush_area_mask(), flush_area_all().
  */
-import { bugOn } from '../bug.ts';
+import { bug } from '../bug.ts';
 import type { Cpu } from '../cpu/cpu.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import { SHOOTDOWNS } from './control.ts';
@@ -100,7 +100,7 @@ export class Flush {
     this.flags |= flags & ~FLUSH_ORDER_MASK;
     const self = 1 << this.#index;
     const others = mask & this.#mailboxes.onlineMask & ~self;
-    bugOn(others !== 0 && !this.#locks.irqsOn, () => `CPU ${this.#index} flushes others with interrupts off`);
+    if (others !== 0 && !this.#locks.irqsOn) bug(`CPU ${this.#index} flushes others with interrupts off`);
     const proof = ((Atomics.add(this.#control, SHOOTDOWNS, 1) + 1) | 0) as Flushed;
     const remote = (mask & self) !== 0 ? this.local(page, flags) : flags;
     if (others !== 0 && (remote & ~FLUSH_ORDER_MASK & ~FLUSH_VA_VALID) !== 0) {

@@ -5,7 +5,7 @@
  * what this mapping layer keeps of a table: counters that say when it is empty or one run, and where it comes from.
  * Xen: struct page_info.
  */
-import { bugOn } from '../bug.ts';
+import { bug } from '../bug.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 
@@ -71,6 +71,7 @@ export interface PageInfo {
   readonly tlbflushTimestamp: number;
 }
 
+/** Xen: frame_table. */
 export class FrameTable {
   readonly memory: PhysicalMemory;
   readonly words: Int32Array;
@@ -86,7 +87,7 @@ export class FrameTable {
   /** Index of a frame's page_info in `words`; a bug where the frame is not RAM. */
   at(frame: Frame): number {
     const page = this.memory.pageOf(frame);
-    bugOn(page < 0, () => `frame ${hexNumber(frame)} has no page_info: it is not RAM`);
+    if (page < 0) bug(`frame ${hexNumber(frame)} has no page_info: it is not RAM`);
     return page * INFO_WORDS;
   }
 

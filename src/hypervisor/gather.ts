@@ -12,6 +12,7 @@ import { FLUSH_CACHE_EVICT, FLUSH_ORDER_MASK } from './flags.ts';
 import type { Flush } from './flush.ts';
 import { DETACHED, type FrameTable } from './frame-table.ts';
 import type { Heap } from './heap.ts';
+import type { Seam } from './seam.ts';
 
 export const CHANGE = 1;
 export const RESIZE = 2;
@@ -21,6 +22,7 @@ export class Gather {
   readonly #heap: Heap;
   readonly #frames: FrameTable;
   readonly #control: Int32Array;
+  readonly #seam: Seam;
   readonly #isGathering: boolean;
 
   /** CHANGE | RESIZE of what was stored and not yet flushed. */
@@ -31,7 +33,15 @@ export class Gather {
   readonly #detached: Frame[] = [];
   #count = 0;
 
-  constructor(flush: Flush, heap: Heap, frames: FrameTable, control: Int32Array, flushing: 'each' | 'gather') {
+  constructor(
+    flush: Flush,
+    heap: Heap,
+    frames: FrameTable,
+    control: Int32Array,
+    seam: Seam,
+    flushing: 'each' | 'gather',
+  ) {
+    this.#seam = seam;
     this.#flush = flush;
     this.#heap = heap;
     this.#frames = frames;
@@ -51,8 +61,11 @@ export class Gather {
 
   /** After a table was unlinked: it is freed after the flush that `stored` or `complete` makes. */
   detach(table: Frame): void {
-    const { words } = this.#frames;
-    words[this.#frames.at(table) + DETACHED] = Atomics.load(this.#control, SHOOTDOWNS);
+    const { observer } = this.#seam;
+    if (!observer?.enter('detach', table, 0, 0, 0)) {
+      this.#frames.words[this.#frames.at(table) + DETACHED] = Atomics.load(this.#control, SHOOTDOWNS);
+      if (observer !== null) observer.leave(0, 0);
+    }
     this.#detached[this.#count++] = table;
   }
 
@@ -72,6 +85,12 @@ export class Gather {
       this.#flags = flags;
     } else this.#flags = (this.#flags | flags) & ~FLUSH_ORDER_MASK; // several pages: everything
     this.#open |= kind;
+  }
+
+  /** Forgets what is open: the operation was unwound by whoever observes. */
+  abandon(): void {
+    this.#open = 0;
+    this.#count = 0;
   }
 
   /** Shoots down what is open, then frees what it led to. */

@@ -6,7 +6,7 @@
  * and (with `checks: 'full'`) writes to a frame after it was freed.
  * Xen: alloc_xen_pagetable(), free_xen_pagetable() over alloc_domheap_page(NULL).
  */
-import { bugOn } from '../bug.ts';
+import { bug } from '../bug.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
@@ -98,6 +98,11 @@ export class Heap {
     return false;
   }
 
+  /** Forgets what was set aside: the operation was unwound by whoever observes. */
+  abandon(): void {
+    this.#reserved.length = 0;
+  }
+
   /** Gives back what was set aside and not used. */
   unreserve(): void {
     for (const frame of this.#reserved.splice(0)) this.free(frame, NEVER_PUBLISHED);
@@ -115,9 +120,9 @@ export class Heap {
     const page = this.budget === 0 ? NO_FRAME : this.#take();
     if (page === NO_FRAME) {
       const isEarly = Atomics.load(this.#control, SYSTEM_STATE) === SYS_STATE_EARLY_BOOT;
-      bugOn(isEarly, () => 'the boot allocator has no frame left');
+      if (isEarly) bug('the boot allocator has no frame left');
       const mayFail = Atomics.load(this.#control, HARDWARE_DOMAIN) !== 0;
-      bugOn(!mayFail, () => 'no frame for a page table before the hardware domain exists');
+      if (!mayFail) bug('no frame for a page table before the hardware domain exists');
       return NO_FRAME;
     }
     if (this.budget > 0) this.budget -= 1;
@@ -136,18 +141,17 @@ export class Heap {
     const page = this.#memory.pageOf(frame);
     const at = this.#frames.at(frame);
     const count = words[at + COUNT_HI]!;
-    const named = (): string => `table ${hexNumber(frame)}`;
-    bugOn((count & PGC_STATE_HI) !== 0, () => `double free of ${named()}`);
-    bugOn((count & PGC_ALLOCATED_HI) === 0, () => `free of ${named()}, which was not allocated`);
-    bugOn((Atomics.load(words, at + TYPE_HI) & PGT_LOCKED_HI) !== 0, () => `free of ${named()}, which is locked`);
+    if ((count & PGC_STATE_HI) !== 0) bug(`double free of table ${hexNumber(frame)}`);
+    if ((count & PGC_ALLOCATED_HI) === 0) bug(`free of table ${hexNumber(frame)}, which was not allocated`);
+    if ((Atomics.load(words, at + TYPE_HI) & PGT_LOCKED_HI) !== 0)
+      bug(`free of table ${hexNumber(frame)}, which is locked`);
     const marks = words[at + MARKS]!;
-    if (proof === NEVER_PUBLISHED)
-      bugOn((marks & MARK_PUBLISHED) !== 0, () => `${named()} was published: freeing it takes a flush`);
-    else
-      bugOn(
-        ((proof - words[at + DETACHED]!) | 0) <= 0,
-        () => `${named()} was detached after the flush that should free it`,
-      );
+    const wasPublished = (marks & MARK_PUBLISHED) !== 0;
+    const isStale = ((proof - words[at + DETACHED]!) | 0) <= 0;
+    if (proof === NEVER_PUBLISHED && wasPublished)
+      bug(`table ${hexNumber(frame)} was published: freeing it takes a flush`);
+    if (proof !== NEVER_PUBLISHED && isStale)
+      bug(`table ${hexNumber(frame)} was detached after the flush that should free it`);
     if ((marks & MARK_STATIC) !== 0 || Atomics.load(this.#control, SYSTEM_STATE) === SYS_STATE_EARLY_BOOT) return;
     this.frees += 1;
     words[at + COUNT_HI] = PGC_FREE_HI;
@@ -192,12 +196,12 @@ export class Heap {
   /** Held for a few instructions only. */
   #lockPool(cpu: number): void {
     const control = this.#control;
-    if (Atomics.compareExchange(control, POOL_LOCK + cpu, 0, 1) === 0) return;
-    this.#mailboxes.waitUntil(
-      this.#cpu,
-      `the table pool of CPU ${cpu}`,
-      () => Atomics.compareExchange(control, POOL_LOCK + cpu, 0, 1) === 0,
-    );
+    if (Atomics.compareExchange(control, POOL_LOCK + cpu, 0, 1) !== 0) this.#waitForPool(cpu);
+  }
+
+  #waitForPool(cpu: number): void {
+    const free = () => Atomics.compareExchange(this.#control, POOL_LOCK + cpu, 0, 1) === 0;
+    this.#mailboxes.waitUntil(this.#cpu, `the table pool of CPU ${cpu}`, free);
   }
 
   #words(page: number): Int32Array {
@@ -206,9 +210,7 @@ export class Heap {
 
   #checkPoison(page: number): void {
     const written = this.#words(page).findIndex((word) => word !== POISON);
-    bugOn(
-      written >= 0,
-      () => `entry ${written >> 1} of table ${hexNumber(page + this.#offset)} was written after the table was freed`,
-    );
+    if (written >= 0)
+      bug(`entry ${written >> 1} of table ${hexNumber(page + this.#offset)} was written after the table was freed`);
   }
 }

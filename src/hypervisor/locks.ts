@@ -7,7 +7,7 @@
  *
  * Which locks there are is a choice (`Locking`); mapping code calls the same methods whatever was chosen.
  */
-import { bugOn } from '../bug.ts';
+import { bug } from '../bug.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
 import type { Locking } from './behaviour.ts';
@@ -31,8 +31,11 @@ export class Locks {
   readonly #seam: Seam;
   readonly #mailboxes: Mailboxes;
   readonly #locking: Locking;
+  readonly #isShared: boolean;
   /** Frame of the L3 table whose lock this CPU holds, or LOCK_PGDIR in its place; NOTHING. */
   #outer: Frame = NOTHING;
+  /** Where that table's page_info lies. */
+  #outerAt = 0;
   #holdsPgdir = false;
 
   constructor(
@@ -49,6 +52,7 @@ export class Locks {
     this.#seam = seam;
     this.#mailboxes = mailboxes;
     this.#locking = locking;
+    this.#isShared = frames.memory.isShared;
   }
 
   /** Whether this CPU holds any lock. */
@@ -56,12 +60,17 @@ export class Locks {
     return this.#outer !== NOTHING || this.#holdsPgdir;
   }
 
+  /** Whether nobody else changes the tables below the L3 table in hand: its lock is held, or there is one CPU only. */
+  get isExclusive(): boolean {
+    return this.#outer !== NOTHING || !this.engaged;
+  }
+
   /** Takes what protects the tables below an L3 table. Xen: L3T_LOCK(). */
   lockBelow(l3: Frame): void {
     if (!this.engaged || this.#locking === 'none-prefix') return;
     const what = this.#locking === 'pgdir' ? LOCK_PGDIR : l3;
-    bugOn(this.#outer === what, () => `CPU ${this.#cpu} already holds ${named(what)}: it would wait for itself`);
-    bugOn(this.isHolding, () => `lock order: CPU ${this.#cpu} takes ${named(what)} while it holds ${this.held()}`);
+    if (this.#outer === what) bug(`CPU ${this.#cpu} already holds ${named(what)}: it would wait for itself`);
+    if (this.isHolding) bug(`lock order: CPU ${this.#cpu} takes ${named(what)} while it holds ${this.held()}`);
     this.#lock(what);
     this.#outer = what;
   }
@@ -77,7 +86,7 @@ export class Locks {
   /** Takes what protects the linking of tables. Xen: spin_lock(&map_pgdir_lock). */
   lockPgdir(): void {
     if (!this.engaged || this.#outer === LOCK_PGDIR) return;
-    bugOn(this.#holdsPgdir, () => `CPU ${this.#cpu} already holds map_pgdir_lock: it would wait for itself`);
+    if (this.#holdsPgdir) bug(`CPU ${this.#cpu} already holds map_pgdir_lock: it would wait for itself`);
     this.#lock(LOCK_PGDIR);
     this.#holdsPgdir = true;
   }
@@ -86,6 +95,12 @@ export class Locks {
     if (!this.#holdsPgdir) return;
     this.#holdsPgdir = false;
     this.#unlock(LOCK_PGDIR);
+  }
+
+  /** Forgets what this CPU held: its operation was unwound by whoever observes. */
+  abandon(): void {
+    this.#outer = NOTHING;
+    this.#holdsPgdir = false;
   }
 
   /** What this CPU holds, for people. */
@@ -98,23 +113,23 @@ export class Locks {
   #lock(what: Frame): void {
     this.#checkIrqs(what);
     const { observer } = this.#seam;
-    if (observer !== null) {
-      if (observer.enter('lock', what, 0, 0, 0)) return;
-      // Whoever observes lets a CPU come here only when the lock is free.
-      bugOn(!this.#try(what), () => `${named(what)} is not free`);
-      observer.leave(0, 0);
-      return;
-    }
-    if (!this.#try(what)) this.#mailboxes.waitUntil(this.#cpu, named(what), () => this.#try(what));
+    if (observer?.enter('lock', what, 0, 0, 0)) return;
+    if (!this.#try(what)) this.#wait(what);
+    observer?.leave(0, 0);
+  }
+
+  #wait(what: Frame): void {
+    this.#mailboxes.waitUntil(this.#cpu, named(what), () => this.#try(what));
   }
 
   #try(what: Frame): boolean {
-    if (what === LOCK_PGDIR) return Atomics.compareExchange(this.#control, PGDIR_LOCK, 0, this.#cpu + 1) === 0;
+    if (what === LOCK_PGDIR) return this.#exchange(this.#control, PGDIR_LOCK, 0, this.#cpu + 1);
     const { words } = this.#frames;
     const at = this.#frames.at(what);
-    const type = Atomics.load(words, at + TYPE_HI);
+    this.#outerAt = at;
+    const type = words[at + TYPE_HI]!; // the exchange tells whether it is so
     if ((type & PGT_LOCKED_HI) !== 0) return false;
-    if (Atomics.compareExchange(words, at + TYPE_HI, type, type | PGT_LOCKED_HI) !== type) return false;
+    if (!this.#exchange(words, at + TYPE_HI, type, type | PGT_LOCKED_HI)) return false;
     words[at + HOLDER] = this.#cpu + 1;
     return true;
   }
@@ -123,24 +138,33 @@ export class Locks {
     const { observer } = this.#seam;
     if (observer?.enter('unlock', what, 0, 0, 0)) return;
     if (what === LOCK_PGDIR) {
-      const holder = Atomics.exchange(this.#control, PGDIR_LOCK, 0);
-      bugOn(holder !== this.#cpu + 1, () => `CPU ${this.#cpu} unlocks map_pgdir_lock, held by CPU ${holder - 1}`);
+      if (!this.#exchange(this.#control, PGDIR_LOCK, this.#cpu + 1, 0))
+        bug('map_pgdir_lock is unlocked by another CPU');
     } else {
       const { words } = this.#frames;
-      const at = this.#frames.at(what);
+      const at = this.#outerAt;
       words[at + HOLDER] = 0;
-      const type = Atomics.and(words, at + TYPE_HI, ~PGT_LOCKED_HI);
-      bugOn((type & PGT_LOCKED_HI) === 0, () => `${named(what)} is unlocked, and was not locked`);
+      const type = words[at + TYPE_HI]!; // while it is locked, nobody else writes it
+      if ((type & PGT_LOCKED_HI) === 0) bug(`${named(what)} is unlocked, and was not locked`);
+      if (!this.#exchange(words, at + TYPE_HI, type, type & ~PGT_LOCKED_HI)) bug(`${named(what)} changed while locked`);
     }
     if (observer !== null) observer.leave(0, 0);
-    this.#mailboxes.ringSleepers();
+    if (this.#isShared) this.#mailboxes.ringSleepers();
+  }
+
+  /** Compare and set; without other threads a comparison and a store do (3 instead of 10 ns). */
+  #exchange(words: Int32Array, at: number, expected: number, value: number): boolean {
+    if (this.#isShared) return Atomics.compareExchange(words, at, expected, value) === expected;
+    if (words[at] !== expected) return false;
+    words[at] = value;
+    return true;
   }
 
   /** With interrupts off one may only wait where nobody else is online. Xen: check_lock(), which its L3 lock bypasses. */
   #checkIrqs(what: Frame): void {
     if (this.irqsOn) return;
     const others = this.#mailboxes.onlineMask & ~(1 << this.#cpu);
-    bugOn(others !== 0, () => `CPU ${this.#cpu} takes ${named(what)} with interrupts off while other CPUs are online`);
+    if (others !== 0) bug(`CPU ${this.#cpu} takes ${named(what)} with interrupts off while other CPUs are online`);
   }
 }
 

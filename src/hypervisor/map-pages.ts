@@ -28,8 +28,8 @@ import { EINVAL, ENOMEM, type XenMm } from './mm.ts';
 import { tablesNeeded } from './reserve.ts';
 import { refusesAddress, refusesMap } from './strict.ts';
 import { coalesce, isLeaf, pageFrame, smallFlags, split } from './superpage.ts';
-import { ENTRIES, type Entry } from './tables.ts';
-import { childOf, HOLE, indexAt, l3Entry, NO_ENTRY, populate } from './virt-to-xen.ts';
+import { ENTRIES, type Entry, traitsOf } from './tables.ts';
+import { childOf, HOLE, l3Entry, NO_ENTRY, populate } from './virt-to-xen.ts';
 
 /**
  * Maps `nrMfns` pages from `virt` to frames from `mfn` with `flags` (24 bits). Without P in the flags, unmaps; with
@@ -105,12 +105,12 @@ const addsTables = (mm: XenMm, flags: number): boolean =>
 function mapBelow(mm: XenMm, pl3e: Entry): number {
   const { request, locks, gather } = mm;
   const isOneStep = mm.behaviour.flush === 'each';
-  const end = request.page + PAGES[4]! - (request.page % PAGES[4]!);
+  const end = request.page + PAGES[4]! - (request.pageBits & (PAGES[4]! - 1));
   const table = Math.floor(pl3e / ENTRIES);
   locks.lockBelow(table);
   try {
     let error = 0;
-    do error = step(mm, table * ENTRIES + indexAt(request.page, 3));
+    do error = step(mm, table * ENTRIES + request.index(3));
     while (error === 0 && !isOneStep && request.left > 0 && request.page < end);
     gather.complete();
     return error;
@@ -121,7 +121,7 @@ function mapBelow(mm: XenMm, pl3e: Entry): number {
 
 /** Maps, skips or unmaps what one entry can hold, adding and splitting on the way down, coalescing on the way up. */
 function step(mm: XenMm, pl3e: Entry): number {
-  const { request, tables } = mm;
+  const { request, tables, locks } = mm;
   const { page, flags } = request;
   let pl2e: Entry = NO_ENTRY;
   let entry = pl3e;
@@ -134,7 +134,7 @@ function step(mm: XenMm, pl3e: Entry): number {
       if (level === 1 && !isPresent(old) && request.isMapping)
         request.advance(tables.writeRun(entry, request.mfn, flags, request.within(2)));
       else replace(mm, entry, level, old, oldFrame);
-      return coalesceAbove(mm, level, pl2e, pl3e);
+      return coalesceAbove(mm, level, entry, pl2e, pl3e);
     }
     if (!isPresent(old)) {
       if (!addsTables(mm, flags)) {
@@ -145,11 +145,13 @@ function step(mm: XenMm, pl3e: Entry): number {
     } else if (isLeaf(level, old)) {
       if (saysTheSame(mm, level, old, oldFrame)) {
         request.advance(request.within(level));
-        return coalesceAbove(mm, level, pl2e, pl3e);
+        return coalesceAbove(mm, level, entry, pl2e, pl3e);
       }
       if (!split(mm, entry, level, page, oldFrame, old, true)) return -ENOMEM;
     }
-    entry = childOf(mm, entry, level, page);
+    // What was read under the lock still holds; else the entry is read again, as virt_to_xen_l[21]e() does.
+    const isKnown = locks.isExclusive && isPresent(old) && !isLeaf(level, old);
+    entry = isKnown ? oldFrame * ENTRIES + request.index(level - 1) : childOf(mm, entry, level, page);
     if (isPopulate(flags)) mm.frames.mark(Math.floor(entry / ENTRIES), MARK_KEPT);
   }
 }
@@ -167,8 +169,8 @@ function writesAt(mm: XenMm, level: number, old: number, oldFrame: Frame): boole
 
 /** Whether a superpage maps the request's page already as it asks. A and D are hardware's to set. */
 function saysTheSame(mm: XenMm, level: number, old: number, oldFrame: Frame): boolean {
-  const { page, mfn, flags } = mm.request;
-  const mapped = pageFrame(mm, level, oldFrame) + (page % PAGES[level]!);
+  const { pageBits, mfn, flags } = mm.request;
+  const mapped = pageFrame(mm, level, oldFrame) + (pageBits & (PAGES[level]! - 1));
   return mapped === mfn && ((smallFlags(mm, level, oldFrame, old) ^ flags) & ~(A | D)) === 0;
 }
 
@@ -182,54 +184,59 @@ function replace(mm: XenMm, entry: Entry, level: number, old: number, oldFrame: 
   else if (mm.behaviour.absentEntries === 'verbatim') tables.write(entry, level, mfn, flags);
   else if (wasPresent) tables.write(entry, level, 0, 0);
   if (wasPresent) {
-    const flush = isLeaf(level, old)
-      ? flushFlags(mm, smallFlags(mm, level, oldFrame, old))
+    const traits = isLeaf(level, old)
+      ? traitsOf(smallFlags(mm, level, oldFrame, old), flags)
       : detachBelow(mm, level - 1, oldFrame);
-    gather.stored(CHANGE, page, FLUSH_TLB | FLUSH_ORDER(ORDERS[level]!) | flush);
+    gather.stored(CHANGE, page, FLUSH_TLB | FLUSH_ORDER(ORDERS[level]!) | flushFlags(mm, traits));
   }
   request.advance(PAGES[level]!);
 }
 
 /**
- * Detaches a table of `level` and those below it. Returns what the flush needs for all that they mapped.
- * Entries that are not present count for the cache flush at level 1, as in Xen: at most one too many.
+ * Detaches a table of `level` and those below it. Returns the traits of all that they mapped. Entries that are not present
+ * count at level 1, as in Xen: at most one flush of the cache too many.
  */
 function detachBelow(mm: XenMm, level: number, table: Frame): number {
-  const { tables, gather } = mm;
-  let flush = 0;
-  for (let index = 0; index < ENTRIES; index++) {
+  const { tables, gather, request } = mm;
+  let traits = level === 1 ? tables.traits(table, request.flags) : 0;
+  for (let index = 0; level > 1 && index < ENTRIES; index++) {
     const flags = tables.read(table * ENTRIES + index);
     const frame = tables.frame;
-    if (level === 1) flush |= flushFlags(mm, flags);
-    else if (isPresent(flags))
-      flush |= isLeaf(level, flags)
-        ? flushFlags(mm, smallFlags(mm, level, frame, flags))
-        : detachBelow(mm, level - 1, frame);
+    if (!isPresent(flags)) continue;
+    traits |= isLeaf(level, flags)
+      ? traitsOf(smallFlags(mm, level, frame, flags), request.flags)
+      : detachBelow(mm, level - 1, frame);
   }
   gather.detach(table);
-  return flush;
+  return traits;
 }
 
-/** What the flush of a replaced page needs besides its order, by the old flags (as of a 4 KiB page) and the request. */
-function flushFlags(mm: XenMm, old: number): number {
-  const { page, flags, isMapping } = mm.request;
-  const global = (old & G) !== 0 ? FLUSH_TLB_GLOBAL : 0;
-  if (!isMapping || ((old ^ flags) & PAGE_CACHE_ATTRS) === 0) return global;
+/** What the flush of replaced pages needs besides its order, by their traits. */
+function flushFlags(mm: XenMm, traits: number): number {
+  const { page, isMapping } = mm.request;
+  const global = (traits & G) !== 0 ? FLUSH_TLB_GLOBAL : 0;
+  if (!isMapping || (traits & PAGE_CACHE_ATTRS) === 0) return global;
   // Lines of the directmap can be flushed by address; not of what may have just been unmapped elsewhere.
   const byAddress = page >= DIRECTMAP.start && page < HYPERVISOR_VIRT.end;
   return global | FLUSH_CACHE_EVICT | (byAddress ? FLUSH_VA_VALID : 0);
 }
 
-/** After a step at `level`: makes a superpage of each table above that became one run, where the request may end one. */
-function coalesceAbove(mm: XenMm, level: number, pl2e: Entry, pl3e: Entry): number {
-  const { request } = mm;
-  const { flags, page } = request;
-  const coalesces =
-    mm.behaviour.coalesce === 'hypervisor' ? flags === PAGE_HYPERVISOR : (flags & (P | MAP_SMALL_PAGES)) === P;
-  if (!coalesces) return 0;
+/**
+ * After a step at `level`, in the table of `entry`: makes a superpage of each table that became one run, where the request
+ * may end one. The counters of a table that is no run tell so before any lock is taken; without the L3 lock they do not
+ * count.
+ */
+function coalesceAbove(mm: XenMm, level: number, entry: Entry, pl2e: Entry, pl3e: Entry): number {
+  const { request, tables, locks } = mm;
+  const { flags } = request;
+  if (mm.behaviour.coalesce === 'hypervisor' ? flags !== PAGE_HYPERVISOR : (flags & (P | MAP_SMALL_PAGES)) !== P)
+    return 0;
+  let below = entry;
   for (let above = level + 1; above <= 3; above++) {
     if (!mm.hasPages(above) || !request.isAtBoundary(above)) return 0;
-    if (coalesce(mm, above === 2 ? pl2e : pl3e, above, page - 1, flags) !== 'superpage') return 0;
+    if (locks.isExclusive && !tables.mayBeRun(below, above - 1)) return 0;
+    below = above === 2 ? pl2e : pl3e;
+    if (coalesce(mm, below, above, request.page - 1, flags) !== 'superpage') return 0;
   }
   return 0;
 }

@@ -1,7 +1,8 @@
 /** What is left of a request to map pages. One object per CPU, used again for each request. */
 import { isPresent } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
-import { INVALID_MFN, MAP_SMALL_PAGES, PAGE_PAT, PAGES } from './flags.ts';
+import { INVALID_MFN, MAP_SMALL_PAGES, ORDERS, PAGE_PAT, PAGES } from './flags.ts';
+import { lowBits } from './layout.ts';
 
 /** Linear page numbers end here: nothing wraps to 0. */
 const END_OF_PAGES = 2 ** 52;
@@ -16,6 +17,10 @@ export class MapRequest {
   done = 0;
   /** 24 bits. */
   flags = 0;
+  /** Low 32 bits of `page`: indexes below level 4, and alignment. */
+  pageBits = 0;
+  /** What alignment of frames counts: 0 where no frame is mapped. */
+  #mfnBits = 0;
 
   start(page: number, mfn: Frame, nrMfns: number, flags: number): void {
     this.page = page;
@@ -23,6 +28,8 @@ export class MapRequest {
     this.left = Math.min(nrMfns, END_OF_PAGES - page);
     this.done = 0;
     this.flags = flags;
+    this.pageBits = lowBits(page);
+    this.#mfnBits = this.isMapping ? lowBits(mfn) : 0;
   }
 
   /** Whether pages are mapped, and not unmapped or only prepared for. */
@@ -36,27 +43,36 @@ export class MapRequest {
     return (
       this.left >= pages &&
       (this.flags & (PAGE_PAT | MAP_SMALL_PAGES)) === 0 &&
-      this.page % pages === 0 &&
-      (!this.isMapping || this.mfn % pages === 0)
+      ((this.pageBits | this.#mfnBits) & (pages - 1)) === 0
     );
   }
 
   /** Whether a superpage of `level` could follow, or nothing is left: when tables are looked at for a run. */
   isAtBoundary(level: number): boolean {
-    const pages = PAGES[level]!;
-    return this.left === 0 || (this.page % pages === 0 && this.mfn % pages === 0);
+    return this.left === 0 || ((this.pageBits | this.#mfnBits) & (PAGES[level]! - 1)) === 0;
   }
 
   /** Pages of what is left that lie in the same entry of `level`. */
   within(level: number): number {
     const pages = PAGES[level]!;
-    return Math.min(this.left, pages - (this.page % pages));
+    return Math.min(this.left, pages - (this.pageBits & (pages - 1)));
+  }
+
+  /** Index of the next page's entry in a table of level 1 to 3. */
+  index(level: number): number {
+    return (this.pageBits >>> ORDERS[level]!) & 511;
   }
 
   advance(pages: number): void {
     this.page += pages;
-    if (this.mfn !== INVALID_MFN) this.mfn += pages;
+    this.pageBits = (this.pageBits + pages) | 0;
     this.left -= pages;
     this.done += pages;
+    if (!this.isMapping) {
+      if (this.mfn !== INVALID_MFN) this.mfn += pages;
+      return;
+    }
+    this.mfn += pages;
+    this.#mfnBits = (this.#mfnBits + pages) | 0;
   }
 }

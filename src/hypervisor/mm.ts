@@ -2,11 +2,10 @@
  * The memory manager as one CPU sees it: the page tables under one root, and everything that changing them takes. All
  * state that outlives an operation is shared (xen.ts); what stands here is this CPU's way to it, and scratch.
  */
-import { bugOn } from '../bug.ts';
+import { bug } from '../bug.ts';
 import type { Cpu } from '../cpu/cpu.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import type { Frame } from '../mmu/halves.ts';
-import { MemoryPort } from '../mmu/memory-port.ts';
 import type { Behaviour, Locking } from './behaviour.ts';
 import { SYS_STATE_BOOT, SYSTEM_STATE } from './control.ts';
 import { Flush, type FlushOptions } from './flush.ts';
@@ -20,7 +19,9 @@ import { type Entry, Tables } from './tables.ts';
 import { TlbClock } from './tlb-clock.ts';
 
 // Errnos, as Xen's functions return them: 0 or negative.
+/** Xen: ENOMEM. */
 export const ENOMEM = 12;
+/** Xen: EINVAL. */
 export const EINVAL = 22;
 
 export interface MmOptions extends FlushOptions {
@@ -41,6 +42,7 @@ export interface MmOptions extends FlushOptions {
 /** Told of each new L4 entry, for roots that copy it. Xen: the EFI page tables' copy; guests' and XPTI's roots. */
 export type L4Hook = (slot: number, table: Frame, flags: number) => void;
 
+/** Not in Xen: there the memory manager is global, and a CPU's part of it per-CPU data. */
 export class XenMm implements Seam {
   readonly cpu: Cpu;
   readonly frames: FrameTable;
@@ -86,10 +88,10 @@ export class XenMm implements Seam {
     this.#control = control;
     this.locks = new Locks(frames, control, cpu.index, this, mailboxes, locking);
     this.heap = new Heap(frames, control, cpu.index, this, mailboxes, heapFirst, checks);
-    this.tables = new Tables(new MemoryPort(frames.memory), frames, this, behaviour.detection);
+    this.tables = new Tables(frames, this, behaviour.detection);
     const clock = new TlbClock(control, options.assistedFlush === undefined, options.tlbClockBits);
     this.flush = new Flush(cpu, control, this, mailboxes, this.locks, clock, options);
-    this.gather = new Gather(this.flush, this.heap, frames, control, behaviour.flush);
+    this.gather = new Gather(this.flush, this.heap, frames, control, this, behaviour.flush);
     mailboxes.adopt(cpu.index, (lo, hi, flags) => this.flush.serve(lo, hi, flags));
   }
 
@@ -97,16 +99,26 @@ export class XenMm implements Seam {
   get systemState(): number {
     const { observer } = this;
     if (observer?.enter('systemState', 0, 0, 0, 0)) return observer.value;
-    const state = Atomics.load(this.#control, SYSTEM_STATE);
+    const state = this.#control[SYSTEM_STATE]!;
     if (observer !== null) observer.leave(state, 0);
     return state;
   }
 
   /** At the start of each operation: whether it locks, decided once, so that a change meanwhile cannot unbalance it. */
   begin(): void {
-    bugOn(this.locks.isHolding, () => `an operation begins while this CPU holds ${this.locks.held()}`);
+    if (this.locks.isHolding) bug(`an operation begins while this CPU holds ${this.locks.held()}`);
     this.locks.engaged = this.systemState > SYS_STATE_BOOT;
     this.pagesDone = 0;
+  }
+
+  /**
+   * After an observer has unwound an operation in order to execute it again: this CPU's scratch is as before it. What is
+   * shared stays as it is.
+   */
+  abandon(): void {
+    this.locks.abandon();
+    this.gather.abandon();
+    this.heap.abandon();
   }
 
   /** Whether a page of `level` exists: 1 GiB pages only where the processor has them. */

@@ -17,10 +17,16 @@ export type Operation =
   | 'writeRun'
   /** table, level; value: base frame or -1 */
   | 'scan'
+  /** entry, level; value: 1 where its table may be one run */
+  | 'counters'
   /** table; value: 1 where no entry is present */
   | 'scanEmpty'
+  /** table, flags; value: traits of all entries */
+  | 'scanTraits'
   /** value: frame or -1 */
   | 'alloc'
+  /** frame: a table is no longer linked */
+  | 'detach'
   /** frame, proof */
   | 'free'
   /** frame of the table, or LOCK_PGDIR */

@@ -80,8 +80,7 @@ export type Coalesced =
  */
 export function coalesce(mm: XenMm, entry: Entry, level: number, page: number, flags: number): Coalesced {
   const { tables, locks, gather } = mm;
-  // A flush cannot come between the last look and the store: `map_pgdir_lock` is not held over one.
-  if (gather.mustFlushBefore(RESIZE) && runBelow(mm, entry, level, flags) >= 0) gather.complete();
+  gather.before(RESIZE); // `map_pgdir_lock` is not held over a flush
   locks.lockPgdir();
   const base = runBelow(mm, entry, level, flags);
   const now = tables.read(entry);

@@ -3,29 +3,16 @@
  *
  * An entry is named by one number, its table's frame * 512 + its index, and travels as (frame, 24-bit flags). What is
  * linked is read and written as one 64-bit word; a table that nobody can see yet is filled by halves.
- *
- * Each write keeps two counters of its table, so that "empty" and "one run" cost nothing to notice: PRESENT, the entries
- * that are present; and LINKS, the pairs of neighbours of which the upper continues the lower (frame and flags, A and D
- * aside: hardware sets those behind our back). 511 links are one run, which one scan then confirms. Counters are made when
- * a table that was adopted is first asked about.
  */
-import { bugOn } from '../bug.ts';
-import { A, D, entryHi, entryLo, P, PS } from '../mmu/entry.ts';
+import { bug } from '../bug.ts';
+import { entryHi, entryLo, flagsOf, frameOf, G, P } from '../mmu/entry.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
-import type { MemoryPort } from '../mmu/memory-port.ts';
-import { PAGES } from './flags.ts';
-import {
-  COUNT_HI,
-  type FrameTable,
-  INFO_WORDS,
-  LINKS,
-  MARK_COUNTED,
-  MARK_PUBLISHED,
-  MARKS,
-  PGC_STATE_HI,
-  PRESENT,
-} from './frame-table.ts';
+import { PAGE_DIRTY } from '../mmu/page-flags.ts';
+import type { PhysicalMemory } from '../mmu/physical-memory.ts';
+import { PAGE_CACHE_ATTRS, PAGES } from './flags.ts';
+import { COUNT_HI, type FrameTable, MARK_PUBLISHED, PGC_STATE_HI } from './frame-table.ts';
 import type { Seam } from './seam.ts';
+import { infoOf, TableCounters } from './table-counters.ts';
 
 /** Entries of a table. */
 export const ENTRIES = 512;
@@ -33,24 +20,25 @@ const WORDS = 2 * ENTRIES;
 /** An entry's number: its table's frame and its index. */
 export type Entry = number;
 
-const FRAME_LO = -4096;
-/** Flags in the low half that neighbours of a run share. */
-const UNIFORM = 0xfff & ~(A | D);
+// One 64-bit move for a whole entry; see mmu/physical-access.ts.
+const scratchQuad = new BigInt64Array(1);
+const scratch = new Int32Array(scratchQuad.buffer);
 
 export class Tables {
   /** The frame number of the entry that `read` read last. Copy it at once. */
   frame: Frame = 0;
 
-  readonly #port: MemoryPort;
+  readonly #memory: PhysicalMemory;
   readonly #frames: FrameTable;
   readonly #seam: Seam;
-  readonly #counts: boolean;
+  /** None where tables are scanned instead. */
+  readonly #counters: TableCounters | undefined;
 
-  constructor(port: MemoryPort, frames: FrameTable, seam: Seam, detection: 'scan' | 'counters') {
-    this.#port = port;
+  constructor(frames: FrameTable, seam: Seam, detection: 'scan' | 'counters') {
+    this.#memory = frames.memory;
     this.#frames = frames;
     this.#seam = seam;
-    this.#counts = detection === 'counters';
+    this.#counters = detection === 'counters' ? new TableCounters(frames) : undefined;
   }
 
   /** One load: the entry's flags, its frame in `frame`. */
@@ -60,8 +48,12 @@ export class Tables {
       this.frame = observer.frame;
       return observer.value;
     }
-    const flags = this.#port.read(entry);
-    this.frame = this.#port.frame;
+    const quad = this.#quad(entry);
+    scratchQuad[0] = this.#memory.quads[quad]!;
+    const lo = scratch[0]!;
+    const hi = scratch[1]!;
+    this.frame = frameOf(lo, hi);
+    const flags = flagsOf(lo, hi);
     if (observer !== null) observer.leave(flags, this.frame);
     return flags;
   }
@@ -70,8 +62,12 @@ export class Tables {
   write(entry: Entry, level: number, frame: Frame, flags: number): void {
     const { observer } = this.#seam;
     if (observer?.enter('write', entry, frame, flags, level)) return;
-    if (this.#counts && level < 3) this.#count(entry, level, frame, flags);
-    this.#port.write(entry, frame, flags);
+    const quad = this.#quad(entry);
+    scratch[0] = entryLo(frame, flags);
+    scratch[1] = entryHi(frame, flags);
+    if (this.#counters !== undefined && level < 3) this.#counters.replace(quad, level, scratch[0]!, scratch[1]!);
+    this.#memory.quads[quad] = scratchQuad[0]!;
+    this.#noteWrite(entry, quad, 1);
     if (observer !== null) observer.leave(0, 0);
   }
 
@@ -80,8 +76,12 @@ export class Tables {
     const { observer } = this.#seam;
     if (observer?.enter('publish', entry, table, flags, level)) return;
     this.#frames.mark(table, MARK_PUBLISHED);
-    if (this.#counts && level < 3) this.#count(entry, level, table, flags);
-    this.#port.publish(entry, table, flags);
+    const quad = this.#quad(entry);
+    scratch[0] = entryLo(table, flags);
+    scratch[1] = entryHi(table, flags);
+    if (this.#counters !== undefined && level < 3) this.#counters.replace(quad, level, scratch[0]!, scratch[1]!);
+    Atomics.store(this.#memory.quads, quad, scratchQuad[0]!);
+    this.#noteWrite(entry, quad, 1);
     if (observer !== null) observer.leave(0, 0);
   }
 
@@ -89,27 +89,25 @@ export class Tables {
   fill(table: Frame, frame: Frame, flags: number, step: number): void {
     const { observer } = this.#seam;
     if (observer?.enter('fill', table, frame, flags, step)) return;
-    const { words } = this.#port.memory;
-    const first = this.#firstWord(table);
+    const { words } = this.#memory;
+    const quad = this.#quad(table * ENTRIES);
+    const first = 2 * quad;
     const end = first + WORDS;
     if (flags === 0) words.fill(0, first, end);
     else {
-      const add = (step << 12) >>> 0;
+      const add = step << 12;
       let lo = entryLo(frame, flags);
       let hi = entryHi(frame, flags);
       for (let at = first; at < end; at += 2) {
         words[at] = lo;
         words[at + 1] = hi;
+        const wasHigh = lo < 0;
         lo = (lo + add) | 0;
-        if (lo >>> 0 < add) hi += 1;
+        if (wasHigh && lo >= 0) hi += 1; // past 4 GiB
       }
     }
-    const info = this.#frames.words;
-    const at = this.#frames.at(table);
-    info[at + PRESENT] = (flags & P) !== 0 ? ENTRIES : 0;
-    info[at + LINKS] = (flags & P) !== 0 ? ENTRIES - 1 : 0;
-    info[at + MARKS]! |= MARK_COUNTED;
-    this.#port.memory.noteWrite(first / WORDS, table, 0, 4096);
+    this.#counters?.fill(quad, (flags & P) !== 0);
+    this.#noteWrite(table * ENTRIES, quad, ENTRIES);
     if (observer !== null) observer.leave(0, 0);
   }
 
@@ -125,6 +123,15 @@ export class Tables {
     return written;
   }
 
+  /** False where the counters rule out that the table in which an entry of `level` lies is one run. */
+  mayBeRun(entry: Entry, level: number): boolean {
+    const { observer } = this.#seam;
+    if (observer?.enter('counters', entry, level, 0, 0)) return observer.value !== 0;
+    const may = this.#mayBeRun(entry, level);
+    if (observer !== null) observer.leave(may ? 1 : 0, 0);
+    return may;
+  }
+
   /**
    * The first frame of a table whose 512 entries are one run of leaves with exactly these flags, aligned to the run's size;
    * or -1.
@@ -132,105 +139,70 @@ export class Tables {
   runBase(table: Frame, level: number, flags: number): Frame {
     const { observer } = this.#seam;
     if (observer?.enter('scan', table, level, flags, 0)) return observer.value;
-    const base =
-      !this.#counts || this.#counter(table, level, LINKS) === ENTRIES - 1 ? this.#scan(table, level, flags) : -1;
+    const base = this.#mayBeRun(table * ENTRIES, level) ? this.#scan(table, level, flags) : -1;
     if (observer !== null) observer.leave(base, 0);
     return base;
+  }
+
+  /** The traits of all 512 entries of a table of level 1 together. */
+  traits(table: Frame, flags: number): number {
+    const { observer } = this.#seam;
+    if (observer?.enter('scanTraits', table, flags, 0, 0)) return observer.value;
+    const { words } = this.#memory;
+    const first = 2 * this.#quad(table * ENTRIES);
+    let traits = 0;
+    for (let at = first; at < first + WORDS; at += 2) traits |= traitsOf(words[at]!, flags);
+    if (observer !== null) observer.leave(traits, 0);
+    return traits;
   }
 
   /** Whether no entry is present; without counters, as Xen sees it, whether all are zero. */
   isEmpty(table: Frame, level: number): boolean {
     const { observer } = this.#seam;
     if (observer?.enter('scanEmpty', table, level, 0, 0)) return observer.value !== 0;
-    const empty = this.#counts ? this.#counter(table, level, PRESENT) === 0 : this.#isZero(table);
+    const quad = this.#quad(table * ENTRIES);
+    const empty = this.#counters === undefined ? this.#isZero(quad) : this.#counters.present(quad, level) === 0;
     if (observer !== null) observer.leave(empty ? 1 : 0, 0);
     return empty;
   }
 
+  #mayBeRun(entry: Entry, level: number): boolean {
+    return this.#counters === undefined || this.#counters.links(this.#quad(entry), level) === ENTRIES - 1;
+  }
+
   #writeRun(entry: Entry, frame: Frame, flags: number, count: number): number {
-    const { memory } = this.#port;
-    const { words } = memory;
-    const table = Math.floor(entry / ENTRIES);
-    const index = entry - table * ENTRIES;
-    const first = this.#firstWord(table);
+    const { words, quads } = this.#memory;
+    const quad = this.#quad(entry);
     let free = 0;
-    for (let at = first + 2 * index; free < count && (words[at]! & P) === 0; at += 2) free += 1;
+    while (free < count && (words[2 * (quad + free)]! & P) === 0) free += 1;
     if (free === 0) return 0;
-    this.#port.writeLeaves(table, index, free, frame, flags);
-    const info = this.#frames.words;
-    const about = this.#frames.at(table);
-    if (this.#counts && (info[about + MARKS]! & MARK_COUNTED) !== 0) {
-      const at = first + 2 * index;
-      const end = at + 2 * free;
-      const below = index > 0 ? this.#linked(at - 2, at, 1) : 0;
-      const above = index + free < ENTRIES ? this.#linked(end - 2, end, 1) : 0;
-      info[about + PRESENT]! += free;
-      info[about + LINKS]! += free - 1 + below + above;
+    let lo = entryLo(frame, flags);
+    let hi = entryHi(frame, flags);
+    for (let at = quad; at < quad + free; at++) {
+      scratch[0] = lo;
+      scratch[1] = hi;
+      quads[at] = scratchQuad[0]!;
+      const wasHigh = lo < 0;
+      lo = (lo + 4096) | 0;
+      if (wasHigh && lo >= 0) hi += 1; // past 4 GiB
     }
+    this.#noteWrite(entry, quad, free);
+    this.#counters?.addRun(quad, free);
     return free;
-  }
-
-  /** Keeps the counters over a write that is about to happen. */
-  #count(entry: Entry, level: number, frame: Frame, flags: number): void {
-    const table = Math.floor(entry / ENTRIES);
-    const index = entry - table * ENTRIES;
-    const info = this.#frames.words;
-    const about = this.#frames.at(table);
-    if ((info[about + MARKS]! & MARK_COUNTED) === 0) return;
-    const { words } = this.#port.memory;
-    const at = this.#firstWord(table) + 2 * index;
-    const was = words[at]! & P;
-    info[about + PRESENT]! += (flags & P) - was;
-    const lo = entryLo(frame, flags);
-    const hi = entryHi(frame, flags);
-    let links = 0;
-    if (index > 0 && (words[at - 2]! & P) !== 0) {
-      if (was !== 0) links -= this.#linked(at - 2, at, level);
-      links += continues(words[at - 2]!, words[at - 1]!, lo, hi, level);
-    }
-    if (index < ENTRIES - 1 && (words[at + 2]! & P) !== 0) {
-      if (was !== 0) links -= this.#linked(at, at + 2, level);
-      links += continues(lo, hi, words[at + 2]!, words[at + 3]!, level);
-    }
-    info[about + LINKS]! += links;
-  }
-
-  #linked(lower: number, upper: number, level: number): number {
-    const { words } = this.#port.memory;
-    return continues(words[lower]!, words[lower + 1]!, words[upper]!, words[upper + 1]!, level);
-  }
-
-  /** A counter of a table, made first where the table was adopted. */
-  #counter(table: Frame, level: number, which: number): number {
-    const info = this.#frames.words;
-    const about = this.#frames.at(table);
-    if ((info[about + MARKS]! & MARK_COUNTED) === 0) {
-      const { words } = this.#port.memory;
-      const first = this.#firstWord(table);
-      let present = 0;
-      let links = 0;
-      for (let at = first; at < first + WORDS; at += 2) {
-        present += words[at]! & P;
-        if (at > first) links += this.#linked(at - 2, at, level);
-      }
-      info[about + PRESENT] = present;
-      info[about + LINKS] = links;
-      info[about + MARKS]! |= MARK_COUNTED;
-    }
-    return info[about + which]!;
   }
 
   /** By halves: whoever asks holds the lock, and hardware changes A and D only, which must be set here. */
   #scan(table: Frame, level: number, flags: number): Frame {
-    const { words } = this.#port.memory;
-    const first = this.#firstWord(table);
+    const { words } = this.#memory;
+    const first = 2 * this.#quad(table * ENTRIES);
     const step = PAGES[level]!;
-    const base = this.#port.read(table * ENTRIES) === flags ? this.#port.frame : -1;
-    // Bit 0 of a superpage's frame number is its PAT bit.
-    if (base < 0 || (level === 1 ? base : base - (base % 2)) % (step * ENTRIES) !== 0) return -1;
-    const add = step << 12;
-    const hi = words[first + 1]!;
     let lo = words[first]!;
+    const hi = words[first + 1]!;
+    if (flagsOf(lo, hi) !== flags) return -1;
+    const base = frameOf(lo, hi);
+    // Bit 0 of a superpage's frame number is its PAT bit.
+    if ((level === 1 ? base : base - (base % 2)) % (step * ENTRIES) !== 0) return -1;
+    const add = step << 12;
     for (let at = first; at < first + WORDS; at += 2) {
       if (words[at] !== lo || words[at + 1] !== hi) return -1;
       lo = (lo + add) | 0; // no carry: the run is aligned to its size
@@ -238,28 +210,30 @@ export class Tables {
     return base;
   }
 
-  #isZero(table: Frame): boolean {
-    const { words } = this.#port.memory;
-    const first = this.#firstWord(table);
-    for (let at = first; at < first + WORDS; at++) if (words[at] !== 0) return false;
+  #isZero(quad: number): boolean {
+    const { words } = this.#memory;
+    for (let at = 2 * quad; at < 2 * quad + WORDS; at++) if (words[at] !== 0) return false;
     return true;
   }
 
-  /** Index of a table's first word in memory. A bug where the table was freed. */
-  #firstWord(table: Frame): number {
-    const page = this.#port.memory.pageOf(table);
-    const state = page < 0 ? PGC_STATE_HI : this.#frames.words[page * INFO_WORDS + COUNT_HI]! & PGC_STATE_HI;
-    bugOn(state !== 0, () => `use of table ${hexNumber(table)}, which is free or no RAM`);
-    return page * WORDS;
+  /** Index of an entry among the quadwords of memory. A bug where its table was freed. */
+  #quad(entry: Entry): number {
+    const quad = this.#memory.quadOf(entry);
+    if (quad < 0 || (this.#frames.words[infoOf(quad) + COUNT_HI]! & PGC_STATE_HI) !== 0)
+      bug(`use of table ${hexNumber(Math.floor(entry / ENTRIES))}, which is free or no RAM`);
+    return quad;
+  }
+
+  /** Tables are pages like others: whoever tracks dirty pages, or code in them, hears of writes. */
+  #noteWrite(entry: Entry, quad: number, count: number): void {
+    const page = quad >>> 9;
+    if (this.#memory.pages.bytes[page] === PAGE_DIRTY) return;
+    this.#memory.noteWrite(page, Math.floor(entry / ENTRIES), (quad & (ENTRIES - 1)) * 8, count * 8);
   }
 }
 
-/** 1 where a leaf continues the one below it: the next frame, the same flags but for A and D; else 0. */
-function continues(lo: number, hi: number, nextLo: number, nextHi: number, level: number): number {
-  if (((lo ^ nextLo) & UNIFORM) !== 0 || (lo & P) === 0) return 0;
-  if (level > 1 && (lo & PS) === 0) return 0; // tables continue nothing
-  const add = (PAGES[level]! << 12) >>> 0;
-  const sum = ((lo & FRAME_LO) + add) | 0;
-  const carry = sum >>> 0 < add ? 1 : 0;
-  return (nextLo & FRAME_LO) === sum && nextHi === hi + carry ? 1 : 0;
-}
+/**
+ * What of a page that is replaced decides over its flush: G, and the cache attributes in which its flags (as of a 4 KiB
+ * page) differ from those of the request. Traits of several pages are ORed.
+ */
+export const traitsOf = (old: number, flags: number): number => (old & G) | ((old ^ flags) & PAGE_CACHE_ATTRS);

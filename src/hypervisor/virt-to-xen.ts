@@ -4,13 +4,13 @@
  * L3 tables are never freed and an L4 entry never changes once it is set: that makes reading it without a lock safe, and
  * the lock that lies in the L3 table's page_info too. Below, whoever calls holds that lock.
  */
-import { bugOn } from '../bug.ts';
+import { bug } from '../bug.ts';
 import type { Address } from '../mmu/address.ts';
 import { isPresent, P, PS } from '../mmu/entry.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
-import { PAGE_HYPERVISOR_TABLE, PAGES } from './flags.ts';
+import { ORDERS, PAGE_HYPERVISOR_TABLE, PAGES } from './flags.ts';
 import { NO_FRAME } from './heap.ts';
-import { pageOf } from './layout.ts';
+import { lowBits, pageOf } from './layout.ts';
 import type { XenMm } from './mm.ts';
 import { NEVER_PUBLISHED } from './proof.ts';
 import { ENTRIES, type Entry } from './tables.ts';
@@ -28,7 +28,8 @@ export interface Slot {
 }
 
 /** Index of a page's entry in a table of `level`. */
-export const indexAt = (page: number, level: number): number => Math.floor(page / PAGES[level]!) % ENTRIES;
+export const indexAt = (page: number, level: number): number =>
+  level === 4 ? Math.floor(page / 2 ** 27) & 511 : (lowBits(page) >>> ORDERS[level]!) & 511;
 
 /**
  * The L3 entry of an address; undefined where a table could not be allocated. Adds the L3 table.
@@ -74,21 +75,21 @@ export function lookUp(mm: XenMm, virt: Address): Slot {
 
 /** The L3 entry of a page: NO_ENTRY, or HOLE where the L3 table is missing and not to be added. */
 export function l3Entry(mm: XenMm, page: number, missing: 'add' | 'skip'): Entry {
+  const { tables } = mm;
   const entry = rootEntry(mm, page);
-  if (!isPresent(mm.tables.read(entry))) {
+  if (!isPresent(tables.read(entry))) {
     if (missing === 'skip') return HOLE;
     if (!populate(mm, entry, 4)) return NO_ENTRY;
+    tables.read(entry);
   }
-  return childOf(mm, entry, 4, page);
+  return tables.frame * ENTRIES + indexAt(page, 3);
 }
 
 /** The entry below a table entry of `level`, which is read again: a superpage there is a bug, as in Xen. */
 export function childOf(mm: XenMm, entry: Entry, level: number, page: number): Entry {
   const flags = mm.tables.read(entry);
-  bugOn(
-    level < 4 && (flags & PS) !== 0,
-    () => `virt_to_xen_l${level - 1}e(${hexNumber(page)}000): a superpage of level ${level} is in the way`,
-  );
+  if (level < 4 && (flags & PS) !== 0)
+    bug(`virt_to_xen_l${level - 1}e(${hexNumber(page)}000): a superpage of level ${level} is in the way`);
   return mm.tables.frame * ENTRIES + indexAt(page, level - 1);
 }
 

@@ -17,7 +17,7 @@ export function xenMapToMfn(mm: XenMm, virt: Address): Frame {
   return mapToMfn(mm, pageOf(virt));
 }
 
-/** The same by page number. Reads under the L3 table's lock: what it follows cannot be freed meanwhile. */
+/** The same by page number. Reads under the L3 table's lock: what it follows cannot be freed meanwhile. Xen: xen_map_to_mfn(). */
 export function mapToMfn(mm: XenMm, page: number): Frame {
   const { locks, tables } = mm;
   mm.begin();

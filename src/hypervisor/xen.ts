@@ -57,6 +57,7 @@ interface SharedState {
   readonly options: MmOptions;
 }
 
+/** Not in Xen: it is all of it. */
 export class Xen {
   readonly machine: Machine;
   readonly frames: FrameTable;
@@ -114,20 +115,18 @@ export class Xen {
     return new XenMm(cpu, this.frames, this.#control, this.machine.mailboxes, this.root, this.#options);
   }
 
-  /** Who holds what and who waits for whom, for a wait that got stuck. */
+  /** Who holds what and who does not answer, for a wait that got stuck. */
   #explainStuck(cpu: number): string {
     const { mailboxes } = this.machine;
+    const named = (other: number): string => `CPU ${other} (${mailboxes.stateName(other)})`;
+    const said = mailboxes.unserved(cpu).map((other) => `${named(other)} does not answer`);
+    for (const table of this.frames.tables()) {
+      const { isLocked, holder } = this.frames.info(table);
+      if (isLocked) said.push(`${named(holder)} holds the lock of L3 table ${hexNumber(table)}`);
+    }
     const pgdir = Atomics.load(this.#control, PGDIR_LOCK) - 1;
-    const held = this.frames
-      .tables()
-      .map((frame) => ({ frame, ...this.frames.info(frame) }))
-      .filter(({ isLocked }) => isLocked)
-      .map(({ frame, holder }) => `CPU ${holder} holds the lock of L3 table ${hexNumber(frame)}`);
-    if (pgdir >= 0) held.push(`CPU ${pgdir} holds map_pgdir_lock`);
-    const silent = mailboxes
-      .unserved(cpu)
-      .map((other) => `CPU ${other} (${mailboxes.stateName(other)}) does not answer`);
-    return [...silent, ...held].map((what) => `; ${what}`).join('');
+    if (pgdir >= 0) said.push(`${named(pgdir)} holds map_pgdir_lock`);
+    return said.map((what) => `; ${what}`).join('');
   }
 }
 
