@@ -9,11 +9,19 @@ export class UsageError extends Error {
   override readonly name: string = 'UsageError';
 }
 
+/** The same, with the name of the file that is to blame. */
+export class FileError extends UsageError {
+  constructor(path: string, sentence: string) {
+    super(`${path}: ${sentence}`);
+  }
+}
+
 /** The sentence for a failure that is the input's, not ours; undefined for any other. */
 export function sentenceFor(failure: unknown): string | undefined {
   if (failure instanceof UsageError || failure instanceof ImageError) return failure.message;
-  const { code, path, message } = failure as NodeJS.ErrnoException;
-  if (code === undefined || typeof path !== 'string') return undefined;
+  const { code, path, syscall, message } = failure as NodeJS.ErrnoException;
+  if (code === undefined || syscall === undefined) return undefined;
+  if (path === undefined) return message;
   if (code === 'ENOENT') return `${path}: no such file`;
   if (code === 'EISDIR') return `${path}: is a directory`;
   if (code === 'EACCES') return `${path}: permission denied`;

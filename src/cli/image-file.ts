@@ -1,11 +1,11 @@
 /** Image files on disk: opened here, read on demand, parsed by src/image. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import type { Image } from '../image/image.ts';
 import { ImageError } from '../image/image-error.ts';
 import { openImage } from '../image/open-image.ts';
 import type { RawRegisters } from '../image/raw.ts';
 import type { RandomAccess } from '../image/reader.ts';
-import { UsageError } from './failure.ts';
+import { FileError, UsageError } from './failure.ts';
 
 /** What `--cr3`, `--paging`, `--maxphyaddr` and `--no-1g` say of a raw dump. */
 export interface RawOptions {
@@ -15,17 +15,25 @@ export interface RawOptions {
   readonly '1g': boolean;
 }
 
-/** A reader over an open file; `close` it in the end. */
+/** A text of more bytes is refused before it fills the memory; the largest corpus has a tenth. */
+export const MAX_TEXT: number = 2 ** 28;
+
+/** A reader over an open file; `close` it in the end. FileError where it is no regular file, or reading fails. */
 export function fileReader(path: string): RandomAccess & { close(): void } {
+  // Asked of the path: to open a pipe would wait for a writer.
+  const stats = statSync(path);
+  if (stats.isDirectory()) throw new FileError(path, 'is a directory');
+  if (!stats.isFile()) throw new FileError(path, 'not a regular file');
   const fd = openSync(path, 'r');
-  const stats = fstatSync(fd);
-  if (stats.isDirectory()) {
-    closeSync(fd);
-    throw new UsageError(`${path}: is a directory`);
-  }
   return {
     size: stats.size,
-    read: (offset, target) => readSync(fd, target, 0, target.length, offset),
+    read(offset, target) {
+      try {
+        return readSync(fd, target, 0, target.length, offset);
+      } catch (failure) {
+        throw new FileError(path, (failure as Error).message);
+      }
+    },
     close: () => closeSync(fd),
   };
 }
@@ -37,7 +45,7 @@ export async function openImageFile(path: string, options: RawOptions): Promise<
   try {
     return await openImage(reader, raw === undefined ? {} : { raw });
   } catch (failure) {
-    if (failure instanceof ImageError) throw new ImageError(`${path}: ${failure.message}`);
+    if (failure instanceof ImageError) throw new FileError(path, failure.message);
     throw failure;
   }
 }

@@ -2,15 +2,20 @@
 import type { Cpu } from '../cpu/cpu.ts';
 import { rightsText } from '../cpu/explain.ts';
 import { qemuMemLines, qemuTlbLines } from '../image/qemu-listing.ts';
+import { rootsOfCpu } from '../image/roots.ts';
 import { NO_EXECUTE, USER, WRITABLE } from '../mmu/access.ts';
+import { toHalves } from '../mmu/address.ts';
 import { hex64, hiOf, loOf, PAGE_SIZE } from '../mmu/halves.ts';
-import { addressOf, type Leaf, type Run, runsOf } from '../mmu/leaves.ts';
+import { addressOf, type Enters, type Leaf, leaves, pageAfter, pageAt, type Run, runsOf } from '../mmu/leaves.ts';
 import { UsageError } from './failure.ts';
 import { parseAddress } from './image-file.ts';
 import { sizeText } from './walk-text.ts';
 
 export interface MapsOptions {
-  readonly format: string;
+  /** Default text. */
+  readonly format?: string;
+  /** The same as format json. */
+  readonly json?: boolean;
   readonly from?: string;
   readonly to?: string;
   readonly rights?: string;
@@ -20,33 +25,54 @@ export interface MapsOptions {
 
 const RIGHTS = WRITABLE | USER | NO_EXECUTE;
 const FORMATS = ['text', 'json', 'qemu-tlb', 'qemu-mem'];
-const SIZES: Readonly<Record<string, number>> = { '4K': 1, '2M': 512, '4M': 1024, '1G': 0x40000 };
+const SIZES: Readonly<Record<string, { readonly pages: number; readonly level: number }>> = {
+  '4K': { pages: 1, level: 1 },
+  '2M': { pages: 512, level: 2 },
+  '4M': { pages: 1024, level: 2 },
+  '1G': { pages: 0x40000, level: 3 },
+};
 
-/** The lines of a listing. UsageError for options that make no sense. */
-export function mapsLines(cpu: Cpu, options: MapsOptions): Iterable<string> {
-  const { format, from, to, rights, without, size } = options;
-  if (!FORMATS.includes(format))
-    throw new UsageError(`--format is one of ${FORMATS.join(', ')}, not ${JSON.stringify(format)}`);
+/** The lines of a listing; `enters` as in `leaves`. UsageError for options that make no sense. */
+export function mapsLines(cpu: Cpu, options: MapsOptions, enters: Enters = () => true): Iterable<string> {
+  const { from, to, rights, without, size } = options;
+  const format = formatOf(options);
   if (format.startsWith('qemu')) {
     if ([from, to, rights, without, size].some((option) => option !== undefined))
       throw new UsageError(`--format ${format} lists everything, as QEMU does; filters go with text and json`);
-    return format === 'qemu-tlb' ? qemuTlbLines(cpu) : qemuMemLines(cpu);
+    return format === 'qemu-tlb' ? qemuTlbLines(cpu, enters) : qemuMemLines(cpu, enters);
   }
   if (size !== undefined && !Object.hasOwn(SIZES, size))
     throw new UsageError(`--size is one of ${Object.keys(SIZES).join(', ')}, not ${JSON.stringify(size)}`);
+  const wanted = SIZES[size ?? ''];
   const needed = letters(rights ?? '');
   const refused = letters(without ?? '');
   const keeps = ({ pages, rights: raw }: Leaf): boolean =>
-    (size === undefined || pages === SIZES[size]) &&
+    (wanted === undefined || pages === wanted.pages) &&
     needed.every((test) => test(raw)) &&
     !refused.some((test) => test(raw));
-  const all = cpu.leaves(
-    from === undefined ? 0 : parseAddress(from),
-    to === undefined ? '0xffffffffffffffff' : parseAddress(to),
+  const { registers, port } = cpu.translator;
+  const { linearBits } = registers.format.mode;
+  const first = toHalves(parseAddress(from ?? '0'));
+  const last = toHalves(parseAddress(to ?? 'ffffffffffffffff'));
+  const all = leaves(
+    port,
+    registers.format,
+    rootsOfCpu(cpu),
+    pageAt(first.low, first.high, linearBits),
+    pageAfter(last.low, last.high, linearBits),
+    (table, level) => level >= (wanted?.level ?? 1) && enters(table, level), // below, all pages are smaller
   );
-  const { linearBits } = cpu.registers.format.mode;
   const runs = runsOf(filter(all, keeps), linearBits, RIGHTS, 'same');
   return format === 'json' ? jsonLines(runs, cpu, linearBits) : textLines(runs, cpu, linearBits);
+}
+
+function formatOf({ format, json }: MapsOptions): string {
+  if (format !== undefined && !FORMATS.includes(format))
+    throw new UsageError(`--format is one of ${FORMATS.join(', ')}, not ${JSON.stringify(format)}`);
+  if (json !== true) return format ?? 'text';
+  if (format !== undefined && format !== 'json')
+    throw new UsageError(`--json is --format json, and does not go with --format ${format}`);
+  return 'json';
 }
 
 function* textLines(runs: Iterable<Run>, cpu: Cpu, linearBits: number): Generator<string> {

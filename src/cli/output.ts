@@ -1,5 +1,6 @@
-/** Standard output in large synchronous pieces, and progress on a terminal's standard error. */
+/** Standard output in large synchronous pieces; complaints and progress on standard error. */
 import { writeSync } from 'node:fs';
+import { UsageError } from './failure.ts';
 
 const PIECE = 1 << 16;
 
@@ -13,9 +14,11 @@ export function print(line: string): void {
   if (pending.length >= PIECE) flush();
 }
 
+/** UsageError where standard output takes no more, as on a full disk. */
 export function flush(): void {
   const bytes = Buffer.from(pending);
   pending = '';
+  if (bytes.length > 0) endProgress(); // both may be the same terminal
   for (let at = 0; at < bytes.length; ) at += writeSome(bytes, at);
 }
 
@@ -23,12 +26,18 @@ function writeSome(bytes: Buffer, at: number): number {
   try {
     return writeSync(1, bytes, at);
   } catch (failure) {
-    const { code } = failure as NodeJS.ErrnoException;
+    const { code, message } = failure as NodeJS.ErrnoException;
     if (code === 'EPIPE') throw new ClosedPipe();
-    if (code !== 'EAGAIN') throw failure;
+    if (code !== 'EAGAIN') throw new UsageError(`standard output: ${message}`);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5); // a full non-blocking pipe: give its reader time
     return 0;
   }
+}
+
+/** One line on standard error, after the output so far. */
+export function complain(sentence: string): void {
+  endProgress();
+  process.stderr.write(`pagewalk: ${sentence}\n`);
 }
 
 const startedAt = Date.now();
@@ -40,11 +49,19 @@ export function progress(text: () => string): void {
   const now = Date.now();
   if (now - startedAt < 1000 || now - shownAt < 100) return;
   shownAt = now;
-  writeSync(2, `\r\x1b[K${text()}`);
+  rewrite(text());
 }
 
 /** Takes the progress line away again. */
 export function endProgress(): void {
-  if (shownAt > 0) writeSync(2, '\r\x1b[K');
+  if (shownAt > 0) rewrite('');
   shownAt = 0;
+}
+
+function rewrite(text: string): void {
+  try {
+    writeSync(2, `\r\x1b[K${text}`);
+  } catch {
+    // A terminal that is gone or busy: progress is no reason to stop.
+  }
 }

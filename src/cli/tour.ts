@@ -4,7 +4,6 @@
  */
 import { fileURLToPath } from 'node:url';
 import type Long from 'long';
-import pc from 'picocolors';
 import type { Cpu } from '../cpu/cpu.ts';
 import { explainWalk, rightsText } from '../cpu/explain.ts';
 import { openCpu } from '../image/open-image.ts';
@@ -14,6 +13,7 @@ import { hex64, PAGE_SIZE } from '../mmu/halves.ts';
 
 import { openImageFile } from './image-file.ts';
 import { print } from './output.ts';
+import { paint } from './paint.ts';
 import { sizeText, walkLines } from './walk-text.ts';
 
 /** Xen's virtual layout with 4-level paging; `end` exclusive. */
@@ -38,20 +38,20 @@ export async function tour(): Promise<void> {
   const path = fileURLToPath(new URL('./xen-idle-6g.ptpages.gz', import.meta.url));
   const image = await openImageFile(path, { '1g': true });
   const cpu = openCpu(image, 0);
-  print(pc.bold('The page tables of a booted Xen 4.17 with 6 GiB'));
+  print(paint.bold('The page tables of a booted Xen 4.17 with 6 GiB'));
   print(
-    pc.dim(
+    paint.dim(
       'region                     from              to                   mapped  pages                     rights',
     ),
   );
   for (const [name, start, end] of XEN_REGIONS) printRegion(cpu, name, toHalves(start), toHalves(end).subtract(1));
   print('');
-  print(pc.bold('One translation'));
+  print(paint.bold('One translation'));
   const { low, high } = toHalves(EXPLAINED);
   for (const line of walkLines(explainWalk(cpu.translator, low, high, EXAMINE))) print(line);
   print('');
   print(
-    pc.dim(
+    paint.dim(
       'More: pagewalk walk IMAGE ADDRESS, pagewalk maps IMAGE, pagewalk info IMAGE, pagewalk check FILE, pagewalk --help',
     ),
   );

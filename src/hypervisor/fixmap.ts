@@ -4,12 +4,12 @@
  *
  * Setting an address replaces what it held, clearing it leaves a hole; either way no CPU keeps the old translation.
  */
-import Long from 'long';
+import type Long from 'long';
 import { bugOn } from '../bug.ts';
 import { MAX_CPUS } from '../cpu/mailboxes.ts';
-import { type Frame, PAGE_SIZE } from '../mmu/halves.ts';
+import type { Frame } from '../mmu/halves.ts';
 import { MAP_SMALL_PAGES, PAGE_HYPERVISOR, PAGE_HYPERVISOR_RX } from './flags.ts';
-import { FIXADDR_TOP_PAGE, XEN_VIRT } from './layout.ts';
+import { addressAt, FIXADDR_TOP_PAGE, XEN_VIRT } from './layout.ts';
 import { mapPages } from './map-pages.ts';
 import type { XenMm } from './mm.ts';
 
@@ -27,11 +27,6 @@ export const FIXADDR_X_TOP_PAGE: number = XEN_VIRT.end - 1;
 export const FIXADDR_START_PAGE: number = FIXADDR_TOP_PAGE - FIXED_ADDRESSES + 1;
 /** The lowest page of the stubs, one for each CPU there can be. Not in Xen: there it is an expression where it is used. */
 export const STUBS_START_PAGE: number = FIXADDR_X_TOP_PAGE - FIXED_X_ADDRESSES - MAX_CPUS + 1;
-
-/** The address of a linear page's first byte, unsigned. Not in Xen: there, addresses are numbers. */
-export function addressAt(page: number): Long {
-  return new Long((page * PAGE_SIZE) | 0, Math.floor(page / 0x10_0000) | 0, true);
-}
 
 /** The address of a fixed address's page. A bug where there is none of that index. Xen: fix_to_virt(idx). */
 export function fixToVirt(index: number): Long {

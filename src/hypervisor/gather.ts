@@ -4,7 +4,8 @@
  *
  * Two things that must not meet in a TLB are kept apart even when gathered: a change (frame or attributes of a page) and a
  * resize (a split or a coalesce, which change neither). With both open, one address could be cached in two sizes with
- * different attributes. So a resize waits for the flush of a change, and a change for the flush of a resize.
+ * different attributes. So a coalesce waits for the flush of a change, and a change for the flush of a resize. A split need
+ * not wait: requests go upwards, and what they changed lies below the superpage that they split.
  */
 import type { Frame } from '../mmu/halves.ts';
 import { SHOOTDOWNS } from './control.ts';

@@ -26,7 +26,6 @@ export {
   type Vcpu,
 } from './domain-page.ts';
 export {
-  addressAt,
   allocStubPage,
   clearFixmap,
   clearFixmapX,

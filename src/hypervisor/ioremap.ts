@@ -5,9 +5,8 @@
 import type Long from 'long';
 import { type Address, toHalves } from '../mmu/address.ts';
 import { numberOf, PAGE_SIZE } from '../mmu/halves.ts';
-import { addressAt } from './fixmap.ts';
 import { PAGE_HYPERVISOR_UCMINUS, PAGE_HYPERVISOR_WC } from './flags.ts';
-import { DIRECTMAP, isIn, pageOf, type Region } from './layout.ts';
+import { addressAt, DIRECTMAP, isIn, pageOf, type Region } from './layout.ts';
 import type { XenMm } from './mm.ts';
 import { type Unmapped, VMAP_DEFAULT, vmapChunks, vunmap } from './vmap.ts';
 

@@ -2,12 +2,19 @@
  * Xen's virtual layout on x86-64 (4-level paging, without BIGMEM), as linear page numbers: address >> 12, sign bits
  * kept, 0 to 2^52 - 1. Ends are exclusive.
  */
+import Long from 'long';
 import { type Address, toHalves } from '../mmu/address.ts';
+import { PAGE_SIZE } from '../mmu/halves.ts';
 
 /** Linear page number of an address; its low 12 bits are ignored. Xen: paddr_to_pfn() for linear addresses. */
 export function pageOf(address: Address): number {
   const { low, high } = toHalves(address);
   return (high >>> 0) * 0x10_0000 + (low >>> 12);
+}
+
+/** The address of a linear page's first byte, unsigned. Not in Xen: there, addresses are numbers. */
+export function addressAt(page: number): Long {
+  return new Long((page * PAGE_SIZE) | 0, Math.floor(page / 0x10_0000) | 0, true);
 }
 
 /**

@@ -7,16 +7,13 @@
  */
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import { allocate } from '../mmu/buffers.ts';
-import type { Operation, Seam } from './seam.ts';
+import type { Seam } from './seam.ts';
 
 /** Whoever takes a step: one CPU's memory manager. Not in Xen: there it is the CPU that runs. */
 export interface Stepper extends Seam {
   readonly cpu: { readonly index: number };
   readonly mailboxes: Mailboxes;
 }
-
-/** What the seam's observer is told of a step: which words, and the step's operand. Its outcome is (value, `second`). */
-const STEP: Operation = 'step' as string as Operation;
 
 /** The lock in front of the words: 0, or the CPU + 1 that holds it. */
 const LOCK_BYTES = 4;
@@ -46,7 +43,7 @@ export class LockedWords {
   /** Lets `act` read and write the words, alone. Returns what it returns. */
   step(by: Stepper, operand: number, act: () => number): number {
     const { observer } = by;
-    if (observer?.enter(STEP, this.name, operand, 0, 0)) {
+    if (observer?.enter('step', this.name, operand, 0, 0)) {
       this.second = observer.frame;
       return observer.value;
     }

@@ -34,6 +34,8 @@ export type Operation =
   | 'unlock'
   /** page, flags; value: the proof */
   | 'shootdown'
+  /** which words, operand; value and frame: the outcome of a step of locked-words.ts */
+  | 'step'
   /** value: the state */
   | 'systemState';
 

@@ -18,16 +18,21 @@ const isWritableCode = (mm: XenMm, flags: number): boolean =>
   isPresent(flags) && (flags & RW) !== 0 && (flags & NX) === 0 && mm.options.nx;
 
 /** Whether strict mode refuses an address for its low 12 bits, which are ignored elsewhere. */
-export const refusesAddress = (mm: XenMm, address: Address): boolean =>
-  mm.behaviour.requests === 'strict' && (toHalves(address).low & OFFSET_MASK) !== 0;
+export function refusesAddress(mm: XenMm, address: Address): boolean {
+  if (mm.behaviour.requests === 'as-is' || (toHalves(address).low & OFFSET_MASK) === 0) return false;
+  mm.pagesDone = 0;
+  return true;
+}
 
 export function refusesMap(mm: XenMm, page: number, mfn: Frame, nrMfns: number, flags: number): boolean {
+  mm.pagesDone = 0;
   if (!isRange(page, nrMfns) || isWritableCode(mm, flags)) return true;
   return isPresent(flags) && (mfn === INVALID_MFN || mfn + nrMfns > 2 ** (mm.options.maxPhyAddr - 12));
 }
 
 /** `nf` with P needs every page mapped: walks the range first. */
 export function refusesModify(mm: XenMm, page: number, end: number, nf: number): boolean {
+  mm.pagesDone = 0;
   if (end < page || !isRange(page, end - page) || isWritableCode(mm, nf)) return true;
   if (!isPresent(nf)) return false;
   for (let at = page; at < end; ) {

@@ -50,7 +50,7 @@ export function split(
   const pieceFlags = level === 2 ? smallFlags(mm, 2, frame, flags) : flags;
   const first = level === 2 ? pageFrame(mm, 2, frame) : frame;
   tables.fill(table, first, pieceFlags, PAGES[level - 1]!);
-  if (flushes) gather.before(RESIZE);
+  // A change that is still open concerns pages before this superpage: one flush may cover both.
   locks.lockPgdir();
   const now = tables.read(entry);
   const lost = !isPresent(now) || (now & PS) === 0;

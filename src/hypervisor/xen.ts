@@ -23,6 +23,7 @@ import type { FlushOptions } from './flush.ts';
 import { FrameTable } from './frame-table.ts';
 import { type MmOptions, XenMm } from './mm.ts';
 import { ENTRIES } from './tables.ts';
+import { type SharedVmapAreas, shareVmap, type VmapAreas, vmapAreas, vmInit } from './vmap.ts';
 
 export interface XenOptions extends FlushOptions {
   /** Guest-physical bytes that tables are taken from: within one RAM range, multiples of 4096. */
@@ -55,6 +56,8 @@ interface SharedState {
   readonly frames: ArrayBufferLike;
   readonly root: Frame;
   readonly options: MmOptions;
+  /** Where `vmInit` was called before. */
+  readonly vmap?: SharedVmapAreas;
 }
 
 /** Not in Xen: it is all of it. */
@@ -66,6 +69,7 @@ export class Xen {
   readonly #mms: ReadonlyMap<number, XenMm>;
   readonly #control: Int32Array;
   readonly #options: MmOptions;
+  #areas: VmapAreas | undefined = undefined;
 
   /** RangeError where the heap is no RAM, or a choice makes no sense. */
   constructor(machine: Machine, options: XenOptions | SharedState) {
@@ -76,6 +80,7 @@ export class Xen {
     this.#control = new Int32Array(state.control);
     this.#options = state.options;
     this.#mms = new Map(machine.cpus.map((cpu) => [cpu.index, this.#open(cpu)]));
+    if ('vmap' in state && state.vmap !== undefined) this.#useVmap(vmapAreas(state.vmap));
     machine.mailboxes.explainStuck = (cpu) => this.#explainStuck(cpu);
   }
 
@@ -84,11 +89,20 @@ export class Xen {
     return new Xen(Machine.attach(shared.machine, ...run), shared.state);
   }
 
+  /**
+   * Makes `vmap` possible on all CPUs, here and in workers that are given a handle from now on. 4 MiB of bitmaps.
+   * Xen: vm_init().
+   */
+  vmInit(): void {
+    if (this.#areas === undefined) this.#useVmap(vmapAreas({ shared: this.machine.memory.isShared }));
+  }
+
   /** For a worker. RangeError where memory is not shared. */
   share(): SharedXen {
     const { assistedFlush: _, ...options } = this.#options;
     const machine = this.machine.share();
-    return { machine, state: { control: this.#control.buffer, frames: this.frames.buffer, root: this.root, options } };
+    const state = { control: this.#control.buffer, frames: this.frames.buffer, root: this.root, options };
+    return { machine, state: this.#areas === undefined ? state : { ...state, vmap: shareVmap(this.#areas) } };
   }
 
   /** One CPU's memory manager. RangeError where another thread runs that CPU. */
@@ -109,6 +123,11 @@ export class Xen {
 
   set hardwareDomain(exists: boolean) {
     Atomics.store(this.#control, HARDWARE_DOMAIN, exists ? 1 : 0);
+  }
+
+  #useVmap(areas: VmapAreas): void {
+    this.#areas = areas;
+    for (const mm of this.#mms.values()) vmInit(mm, areas);
   }
 
   #open(cpu: Cpu): XenMm {
@@ -157,7 +176,7 @@ function newState(machine: Machine, options: XenOptions): SharedState {
   if (options.root === undefined) {
     memory.bytes.fill(0, firstPage * PAGE_SIZE, (firstPage + 1) * PAGE_SIZE);
     frames.adopt(heapFirst, 'boot');
-  } else adoptTables(frames, options.root, 4);
+  } else adoptTables(frames, options.root, 4, new Set());
 
   const { features } = machine.cpus[0]!.translator;
   return {
@@ -179,14 +198,16 @@ function newState(machine: Machine, options: XenOptions): SharedState {
   };
 }
 
-/** Takes over the tables below one; a table met before (a self-map) is not entered again. */
-function adoptTables(frames: FrameTable, table: Frame, level: number): void {
-  if (frames.isTable(table)) return;
-  frames.adopt(table, 'boot');
+/** Takes over the tables below one. What was entered at the same level before (a self-map, a shared table) is not again. */
+function adoptTables(frames: FrameTable, table: Frame, level: number, entered: Set<number>): void {
+  const key = table * 8 + level;
+  if (entered.has(key)) return;
+  entered.add(key);
+  if (!frames.isTable(table)) frames.adopt(table, 'boot');
   if (level === 1) return;
   const port = new MemoryPort(frames.memory);
   for (let index = 0; index < ENTRIES; index++) {
     const flags = port.read(table * ENTRIES + index);
-    if (isPresent(flags) && (level === 4 || (flags & PS) === 0)) adoptTables(frames, port.frame, level - 1);
+    if (isPresent(flags) && (level === 4 || (flags & PS) === 0)) adoptTables(frames, port.frame, level - 1, entered);
   }
 }

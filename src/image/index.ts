@@ -2,7 +2,7 @@
 export { FaultError } from '../cpu/fault.ts';
 export type { Image, ImageCpu, RamExtent } from './image.ts';
 export { ImageError } from './image-error.ts';
-export { type OpenOptions, openCpu, openImage } from './open-image.ts';
+export { type OpenCpuOptions, type OpenOptions, openCpu, openImage } from './open-image.ts';
 export { leafLines, qemuLeaves, qemuMemLines, qemuTlbLines } from './qemu-listing.ts';
 export type { RawRegisters } from './raw.ts';
 export { bytesReader, type RandomAccess } from './reader.ts';

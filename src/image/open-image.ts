@@ -1,6 +1,7 @@
 /** Opens an image, recognised by its content, and the CPUs over it. */
 import { Cpu } from '../cpu/cpu.ts';
-import { PhysicalMemory } from '../mmu/physical-memory.ts';
+import type { Frame } from '../mmu/halves.ts';
+import { PhysicalMemory, type SparseOptions } from '../mmu/physical-memory.ts';
 import { isContainer, parseContainer } from './container.ts';
 import { isElf, parseElfCore } from './elf-core.ts';
 import { gunzip, isGzip, MAX_INFLATED } from './gzip.ts';
@@ -40,17 +41,48 @@ export async function openImage(source: RandomAccess | Uint8Array, options: Open
   );
 }
 
-/** A CPU in the state of one of the image's, over memory that reads frames when they are touched. */
-export function openCpu(image: Image, index: number): Cpu {
-  const state = image.cpus.find((cpu) => cpu.index === index);
-  require(state !== undefined, () =>
-    `the image has no CPU ${index}; it has ${image.cpus.map((cpu) => cpu.index).join(', ')}`);
-  const memory = new PhysicalMemory({ sparse: { load: (frame, target) => image.readFrame(frame, target) } });
-  const cpu = new Cpu(memory, { features: image.features });
+export interface OpenCpuOptions {
+  /** Is told of frames that were touched and that the image does not hold: tables that are missing. */
+  readonly missing?: Set<Frame>;
+  /** Frames that are taken into memory, default 2^19 (2 GiB); at a further one, ImageError. */
+  readonly maxFrames?: number;
+}
+
+/**
+ * A CPU in the state of one of the image's, over memory that reads frames when they are touched. A frame that the image
+ * does not hold reads as zeros, so that a missing table maps nothing; all ones, as of an address without RAM, would be
+ * 512 pages that nobody mapped.
+ */
+export function openCpu(image: Image, index: number, options: OpenCpuOptions = {}): Cpu {
+  const state = cpuState(image, index);
+  const cpu = new Cpu(new PhysicalMemory({ sparse: framesOf(image, options) }), { features: image.features });
   cpu.enter(state.paging === 'pae' ? { ...state, pdptes: pdptesInMemory(cpu, state) } : state);
   const { name } = cpu.registers.format.mode;
   require(name === state.paging, () => `CPU ${index}: the header says ${state.paging}, its registers say ${name}`);
   return cpu;
+}
+
+/** ImageError where the image has no CPU of that number. */
+export function cpuState(image: Image, index: number): ImageCpu {
+  const state = image.cpus.find((cpu) => cpu.index === index);
+  require(state !== undefined, () =>
+    `the image has no CPU ${index}; it has ${image.cpus.map((cpu) => cpu.index).join(', ')}`);
+  return state;
+}
+
+function framesOf(image: Image, { missing, maxFrames = 1 << 19 }: OpenCpuOptions): SparseOptions {
+  const touched = new Set<Frame>(); // restored memory is loaded anew, and is no more than it was
+  return {
+    // One more: the memory would take a frame past its limit for no RAM, silently.
+    maxPages: maxFrames + 1,
+    load(frame, target) {
+      require(touched.size < maxFrames || touched.has(frame), () =>
+        `the page tables take more than ${maxFrames} frames`);
+      touched.add(frame);
+      if (!image.readFrame(frame, target)) missing?.add(frame);
+      return true;
+    },
+  };
 }
 
 /**

@@ -8,14 +8,17 @@ import type { Cpu } from '../cpu/cpu.ts';
 import { NO_EXECUTE, USER, WRITABLE } from '../mmu/access.ts';
 import { A, D, G, PCD, PS, PWT, RW, US } from '../mmu/entry.ts';
 import { hex64, hiOf, loOf, PAGE_SIZE } from '../mmu/halves.ts';
-import { addressOf, type Leaf, leaves, rootsOf } from '../mmu/leaves.ts';
+import { addressOf, type Enters, type Leaf, leaves, rootsOf } from '../mmu/leaves.ts';
 import { PagingFormat } from '../mmu/paging-mode.ts';
 
 /** QEMU takes frame numbers up to address bit 49. */
 const QEMU_FRAME_HI = 0x3_ffff;
 
-/** Leaves as QEMU's listings see them: reserved bits are not checked, 1 GiB pages always exist, PDPTEs come from memory. */
-export function* qemuLeaves(cpu: Cpu): Generator<Leaf> {
+/**
+ * Leaves as QEMU's listings see them: reserved bits are not checked, 1 GiB pages always exist, PDPTEs come from memory.
+ * `enters`, here and below, as in `leaves`.
+ */
+export function* qemuLeaves(cpu: Cpu, enters?: Enters): Generator<Leaf> {
   const { registers, port } = cpu.translator;
   const { mode } = registers.format;
   if (mode.levels === 0) return;
@@ -28,20 +31,20 @@ export function* qemuLeaves(cpu: Cpu): Generator<Leaf> {
     port.load(registers.cr3Lo >>> 12, ((registers.cr3Lo & 0xfe0) >>> 3) + at, 8);
     pdptes.push(port.lo, port.hi & QEMU_FRAME_HI);
   }
-  yield* leaves(port, format, rootsOf(registers.root, pdptes));
+  yield* leaves(port, format, rootsOf(registers.root, pdptes), 0, Number.POSITIVE_INFINITY, enters);
 }
 
 /** Lines of `info tlb`: `VVVVVVVVVVVVVVVV: PPPPPPPPPPPPPPPP XGPDACTUW`, ascending. */
-export function* qemuTlbLines(cpu: Cpu): Generator<string> {
+export function* qemuTlbLines(cpu: Cpu, enters?: Enters): Generator<string> {
   const { mode } = cpu.translator.registers.format;
-  for (const leaf of qemuLeaves(cpu)) {
+  for (const leaf of qemuLeaves(cpu, enters)) {
     const { lo, hi } = addressOf(leaf.page, mode.linearBits);
     yield `${hex64(lo, hi)}: ${shownPhysical(leaf, mode.name)} ${leafFlags(leaf)}`;
   }
 }
 
 /** Lines of `info mem`: `START-END LENGTH urw`, ranges of equal rights. */
-export function* qemuMemLines(cpu: Cpu): Generator<string> {
+export function* qemuMemLines(cpu: Cpu, enters?: Enters): Generator<string> {
   const { linearBits } = cpu.translator.registers.format.mode;
   // QEMU passes all three numbers through its sign extension, END and LENGTH too.
   const shown = (pages: number): string => {
@@ -50,16 +53,16 @@ export function* qemuMemLines(cpu: Cpu): Generator<string> {
     const signBit = linearBits > 32 ? 1 << (linearBits - 33) : 0;
     return hex64(lo, (hi & signBit) !== 0 ? hi | -signBit : hi);
   };
-  for (const { page, pages, rights } of qemuRanges(cpu)) {
+  for (const { page, pages, rights } of qemuRanges(cpu, enters)) {
     const text = `${(rights & USER) !== 0 ? 'u' : '-'}r${(rights & WRITABLE) !== 0 ? 'w' : '-'}`;
     yield `${shown(page)}-${shown(page + pages)} ${shown(pages)} ${text}`;
   }
 }
 
 /** Lines of the leaves listing: `VA SIZE PA uwx ENTRY`. Effective rights over all levels. */
-export function* leafLines(cpu: Cpu): Generator<string> {
+export function* leafLines(cpu: Cpu, enters?: Enters): Generator<string> {
   const { linearBits } = cpu.translator.registers.format.mode;
-  for (const leaf of qemuLeaves(cpu)) {
+  for (const leaf of qemuLeaves(cpu, enters)) {
     const { lo, hi } = addressOf(leaf.page, linearBits);
     const physical = (leaf.frame * PAGE_SIZE).toString(16).padStart(12, '0');
     const rights = `${(leaf.rights & USER) !== 0 ? 'u' : '-'}${(leaf.rights & WRITABLE) !== 0 ? 'w' : '-'}${(leaf.rights & NO_EXECUTE) !== 0 ? '-' : 'x'}`;
@@ -72,9 +75,9 @@ export const sizeName = (pages: number): string =>
   pages === 1 ? '4K' : pages === 512 ? '2M' : pages === 1024 ? '4M' : '1G';
 
 /** Adjacent pages of equal U/S and R/W, wherever their frames are. */
-function* qemuRanges(cpu: Cpu): Generator<{ page: number; pages: number; rights: number }> {
+function* qemuRanges(cpu: Cpu, enters?: Enters): Generator<{ page: number; pages: number; rights: number }> {
   let range: { page: number; pages: number; rights: number } | undefined;
-  for (const { page, pages, rights: raw } of qemuLeaves(cpu)) {
+  for (const { page, pages, rights: raw } of qemuLeaves(cpu, enters)) {
     const rights = raw & (USER | WRITABLE);
     if (range !== undefined && range.page + range.pages === page && range.rights === rights) range.pages += pages;
     else {

@@ -37,16 +37,18 @@ const CR4: Readonly<Record<RawRegisters['paging'], number>> = {
   '5-level': CR4_PAE | CR4_LA57,
 };
 
-/** ImageError where the dump cannot hold the tables; RangeError for registers that no processor has. */
+/** ImageError where the dump cannot hold the tables, or CR3 is wider than the mode's; RangeError for registers that no processor has. */
 export function openRaw(source: RandomAccess, registers: RawRegisters): Image {
   const { paging, maxPhyAddr = 52, page1gb = true } = registers;
   require(source.size >= PAGE_SIZE, () => `a raw dump of ${source.size} bytes holds no page table`);
   if (!Object.hasOwn(CR4, paging))
     throw new RangeError(`paging is one of ${Object.keys(CR4).join(', ')}, not ${paging}`);
   const cr3 = toHalves(registers.cr3);
+  const isLong = paging === '4-level' || paging === '5-level';
+  require(isLong || cr3.high === 0, () =>
+    `CR3 is 0x${cr3.toString(16)}, more than the 32 bits it has in ${paging} paging`);
   require((cr3.high >>> 0) * 0x1_0000_0000 + (cr3.low >>> 0) < source.size, () =>
     `CR3 is 0x${cr3.toString(16)}, past the end of the dump (0x${source.size.toString(16)})`);
-  const isLong = paging === '4-level' || paging === '5-level';
   const word = (value: number): Long => new Long(value, 0, true);
   return {
     kind: 'raw',

@@ -67,6 +67,14 @@ describe('a raw dump', () => {
     await expectRefused(openImage(new Uint8Array(0), { raw }), 'the file is empty');
   });
 
+  it.each(['pae', '32-bit'] as const)(
+    'is refused with a CR3 of more than the 32 bits it has in %s paging',
+    async (paging) => {
+      const opened = openImage(new Uint8Array(8192), { raw: { cr3: 0x1_0000_1000, paging } });
+      await expectRefused(opened, `CR3 is 0x100001000, more than the 32 bits it has in ${paging} paging`);
+    },
+  );
+
   it('without registers is refused with a hint', () =>
     expectRefused(openImage(new Uint8Array(8192)), 'a raw dump needs --cr3 and --paging'));
 

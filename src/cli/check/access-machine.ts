@@ -5,14 +5,7 @@
 import type { CacheOptions } from '../../cpu/cache-options.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
 import { Machine } from '../../cpu/machine.ts';
-
-/** The variant header of the format. */
-export interface Variant {
-  readonly variant: string;
-  readonly mode: number;
-  readonly maxphyaddr: number;
-  readonly features: readonly string[];
-}
+import type { Variant } from './access-format.ts';
 
 export class AccessMachine {
   readonly cpu: Cpu;
@@ -62,6 +55,13 @@ export class AccessMachine {
   readEntry(at: number): bigint {
     if (this.entryBytes === 4) return BigInt(this.#machine.host.read32(at));
     return this.#machine.host.read64(at).toBigInt();
+  }
+
+  /** 1 to 8 bytes, little endian. */
+  readBytes(at: number, bytes: number): bigint {
+    const target = new Uint8Array(8);
+    this.#machine.host.read(at, target.subarray(0, bytes));
+    return new DataView(target.buffer).getBigUint64(0, true);
   }
 
   /** Undoes a store to data; bytes that belong to an entry stay. */

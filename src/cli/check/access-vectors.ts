@@ -8,37 +8,9 @@ import { GP, NONE, PF } from '../../cpu/fault.ts';
 import { FETCH, IMPLICIT, READ, WRITE } from '../../mmu/access.ts';
 import { UsageError } from '../failure.ts';
 import { endProgress, progress } from '../output.ts';
-import { AccessMachine, type Variant } from './access-machine.ts';
+import { type AccessOp, type Case, type OtherOp, parseVectorLine, type Variant } from './access-format.ts';
+import { AccessMachine } from './access-machine.ts';
 import type { CheckReport } from './report.ts';
-
-interface AccessOp {
-  readonly op: 'access';
-  readonly va: string;
-  readonly kind: 'read' | 'write' | 'fetch' | 'implicit';
-  readonly cpl: number;
-  readonly size: number;
-  readonly ac: number;
-  readonly w?: string;
-  readonly pa?: string;
-  readonly pa2?: string;
-  readonly val?: string;
-  readonly vdc?: string;
-  readonly pf?: { readonly err: number; readonly cr2: string };
-  readonly gp?: number;
-}
-
-interface OtherOp {
-  readonly op: 'write' | 'config' | 'cr0' | 'cr3' | 'cr4' | 'pkru' | 'invlpg' | 'invpcid' | 'mem';
-  readonly [field: string]: unknown;
-}
-
-type Op = AccessOp | OtherOp;
-
-interface Case {
-  readonly id: number;
-  readonly cls: string;
-  readonly ops: readonly Op[];
-}
 
 /** Counts accesses that were replayed beside the cases of the report. */
 export interface AccessCounts {
@@ -60,30 +32,21 @@ export function checkAccessVectors(lines: readonly string[], caches: CacheOption
   let machine: AccessMachine | undefined;
   lines.forEach((line, at) => {
     if (at === 0 || line === '') return;
-    const record = parseLine(line, at + 1);
-    if (record['id'] === undefined) {
-      variant = record as unknown as Variant;
+    const record = parseVectorLine(line, at + 1);
+    if (!('id' in record)) {
+      variant = record;
       machine = new AccessMachine(variant, caches);
       return;
     }
     if (machine === undefined || variant === undefined)
       throw new UsageError(`line ${at + 1}: a case before any variant`);
-    const vector = record as unknown as Case;
-    const mismatch = replay(vector, machine, counts);
-    const name = `${variant.variant} ${vector.cls}`;
-    report.count(name, mismatch === undefined ? undefined : () => `case ${vector.id}: ${mismatch}`);
+    const mismatch = replay(record, machine, counts);
+    const name = `${variant.variant} ${record.cls}`;
+    report.count(name, mismatch === undefined ? undefined : () => `case ${record.id}: ${mismatch}`);
     progress(() => `${report.total} cases`);
   });
   endProgress();
   return counts;
-}
-
-function parseLine(line: string, number: number): Record<string, unknown> {
-  try {
-    return JSON.parse(line) as Record<string, unknown>;
-  } catch {
-    throw new UsageError(`line ${number}: not JSON`);
-  }
 }
 
 /** What differs first, or undefined. */
@@ -91,7 +54,7 @@ function replay(vector: Case, machine: AccessMachine, counts: AccessCounts): str
   machine.begin(entriesOf(vector));
   let mismatch: string | undefined;
   vector.ops.forEach((op, at) => {
-    const differs = op.op === 'access' ? access(op as AccessOp, machine) : step(op as OtherOp, machine);
+    const differs = op.op === 'access' ? access(op, machine) : step(op, machine);
     if (op.op === 'access') {
       counts.accesses += 1;
       if (differs === undefined) counts.accessesPassed += 1;
@@ -138,8 +101,6 @@ function step(op: OtherOp, machine: AccessMachine): string | undefined {
     }
     case 'mem':
       return compareEntries(op['e'] as [string, string, string?][], machine);
-    default:
-      throw new UsageError(`unknown operation ${JSON.stringify(op.op)}`);
   }
 }
 
@@ -187,7 +148,9 @@ function access(op: AccessOp, machine: AccessMachine): string | undefined {
     return cr2 === big(op.pf.cr2) ? undefined : `CR2 ${hex(cr2)}, expected ${op.pf.cr2}`;
   }
   if (op.pa === undefined) return undefined;
-  return placesDiffer(op, machine, lo, hi) ?? valueDiffers(op, value);
+  // Before the place is asked anew, which could set A or D in what was stored.
+  const stored = op.kind === 'write' ? storedDiffers(op, machine, lo) : undefined;
+  return placesDiffer(op, machine, lo, hi) ?? stored ?? valueDiffers(op, value);
 }
 
 /** Through the fast methods, as an emulator would; a fetch counts as one of its first byte. */
@@ -215,7 +178,7 @@ function placesDiffer(
   hi: number,
 ): string | undefined {
   const { cpu } = machine;
-  const inFirst = pa2 === undefined ? size : 4096 - (lo & 0xfff);
+  const inFirst = bytesInFirst(size, lo);
   cpu.translate(lo, hi, KINDS[kind]);
   const first = joined(cpu.physicalLo, cpu.physicalHi);
   if (first !== big(pa)) return `physical address ${hex(first)}, expected ${pa}`;
@@ -226,6 +189,17 @@ function placesDiffer(
   const second = joined(cpu.physicalLo, cpu.physicalHi);
   if (kind === 'write') machine.undoStore(Number(second), size - inFirst);
   return second === big(pa2) ? undefined : `second physical address ${hex(second)}, expected ${pa2}`;
+}
+
+/** Bytes of an access up to the end of its first page. */
+const bytesInFirst = (size: number, lo: number): number => Math.min(size, 4096 - (lo & 0xfff));
+
+function storedDiffers({ pa, pa2, size, w }: AccessOp, machine: AccessMachine, lo: number): string | undefined {
+  const inFirst = bytesInFirst(size, lo);
+  const first = machine.readBytes(Number(big(pa)), inFirst);
+  const second = pa2 === undefined ? 0n : machine.readBytes(Number(big(pa2)), size - inFirst);
+  const stored = first | (second << BigInt(8 * inFirst));
+  return stored === BigInt.asUintN(8 * size, big(w)) ? undefined : `stored ${hex(stored)}, expected ${w}`;
 }
 
 function valueDiffers({ kind, val, vdc }: AccessOp, value: bigint): string | undefined {

@@ -2,17 +2,20 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CacheOptions } from '../../cpu/cache-options.ts';
+import { BEHAVIOURS, type BehaviourName } from '../../hypervisor/behaviour.ts';
 import { isContainer } from '../../image/container.ts';
 import { gunzip, isGzip } from '../../image/gzip.ts';
 import { ImageError } from '../../image/image-error.ts';
 import { openImage } from '../../image/open-image.ts';
-import { bytesReader } from '../../image/reader.ts';
-import { EXIT_MISMATCH, UsageError } from '../failure.ts';
-import { fileReader } from '../image-file.ts';
+import { bytesReader, type RandomAccess, readExactly } from '../../image/reader.ts';
+import { EXIT_MISMATCH, FileError, UsageError } from '../failure.ts';
+import { fileReader, MAX_TEXT } from '../image-file.ts';
 import { print } from '../output.ts';
 import { checkAccessVectors } from './access-vectors.ts';
 import { checkListings } from './image-listings.ts';
 import { CheckReport } from './report.ts';
+import { checkXenBoot } from './xen-boot.ts';
+import { checkXenTraces } from './xen-traces.ts';
 
 const CACHES: Readonly<Record<string, CacheOptions>> = {
   default: {},
@@ -22,28 +25,50 @@ const CACHES: Readonly<Record<string, CacheOptions>> = {
 
 export interface CheckOptions {
   readonly caches: string;
+  /** Of the mapping code that traces of Xen are compared with. */
+  readonly behaviour: string;
+  /** Of images, the only CPU whose listings are compared. */
+  readonly cpu?: number | undefined;
   readonly json?: boolean;
+}
+
+/** The same, understood. */
+interface Settings {
+  readonly caches: CacheOptions;
+  readonly behaviour: BehaviourName;
+  readonly cpu: number | undefined;
 }
 
 /** Returns the exit status. A file in which nothing was compared is a failure. */
 export async function check(paths: readonly string[], options: CheckOptions): Promise<number> {
   const caches = CACHES[options.caches];
   if (caches === undefined) throw new UsageError(`--caches is one of ${Object.keys(CACHES).join(', ')}`);
+  if (!isBehaviour(options.behaviour))
+    throw new UsageError(`--behaviour is one of ${Object.keys(BEHAVIOURS).join(', ')}`);
+  const settings: Settings = { caches, behaviour: options.behaviour, cpu: options.cpu };
   const results = [];
   for (const path of paths.flatMap(filesIn)) {
     const report = new CheckReport();
-    const note = await checkFile(path, caches, report);
+    const note = await checkFile(path, settings, report);
     if (report.total === 0) throw new UsageError(`${path}: nothing to compare${note}`);
     if (options.json !== true) report.print(`${path}${note}`);
-    results.push({ file: path, report });
+    results.push({ file: path, note: note.slice(2), report });
   }
   const passed = results.reduce((sum, { report }) => sum + report.passed, 0);
   const failed = results.reduce((sum, { report }) => sum + report.total - report.passed, 0);
   if (options.json === true)
-    print(JSON.stringify({ passed, failed, files: results.map(({ file, report }) => ({ file, ...report.toJson() })) }));
+    print(
+      JSON.stringify({
+        passed,
+        failed,
+        files: results.map(({ file, note, report }) => ({ file, note, ...report.toJson() })),
+      }),
+    );
   else print(`${passed} passed, ${failed} failed`);
   return failed === 0 ? 0 : EXIT_MISMATCH;
 }
+
+const isBehaviour = (name: string): name is BehaviourName => Object.hasOwn(BEHAVIOURS, name);
 
 /** A directory stands for the corpora in it. */
 function filesIn(path: string): string[] {
@@ -54,28 +79,57 @@ function filesIn(path: string): string[] {
 }
 
 /** Returns what to say of the file besides its counts. */
-async function checkFile(path: string, caches: CacheOptions, report: CheckReport): Promise<string> {
-  const bytes = await contentOf(path);
+async function checkFile(path: string, settings: Settings, report: CheckReport): Promise<string> {
+  const reader = fileReader(path);
   try {
-    if (isContainer(bytes)) {
-      checkListings(path, await openImage(bytes), report);
+    const content = isGzip(startOf(reader)) ? bytesReader(await gunzip(reader)) : reader;
+    if (isContainer(startOf(content))) {
+      await checkListings(path, await openImage(content), settings.cpu, report);
       return report.total === 0 ? ': no listing NAME.cpuN.tlb.txt.gz and the like beside it' : '';
     }
-    return checkLines(bytes, caches, report);
+    if (settings.cpu !== undefined) throw new UsageError('--cpu goes with images; this file is none');
+    return checkLines(textOf(content), settings, report);
   } catch (failure) {
-    if (failure instanceof ImageError || failure instanceof UsageError)
-      throw new UsageError(`${path}: ${failure.message}`);
-    throw failure;
+    const isUnnamed =
+      failure instanceof ImageError || (failure instanceof UsageError && !(failure instanceof FileError));
+    throw isUnnamed ? new FileError(path, failure.message) : failure;
+  } finally {
+    reader.close();
   }
 }
 
-function checkLines(bytes: Uint8Array, caches: CacheOptions, report: CheckReport): string {
-  const lines = new TextDecoder().decode(bytes).split('\n');
-  const format = formatOf(lines[0] ?? '');
-  if (format !== 'mmu-oracle-1')
-    throw new UsageError('neither a .ptpages container nor access vectors (format mmu-oracle-1)');
-  const { accesses, accessesPassed } = checkAccessVectors(lines, caches, report);
-  return `: ${accessesPassed} of ${accesses} accesses`;
+function startOf(content: RandomAccess): Uint8Array {
+  const start = new Uint8Array(8);
+  content.read(0, start);
+  return start;
+}
+
+/** UsageError where the first byte shows that this is no corpus, or where it is absurdly long: before it is read. */
+function textOf(content: RandomAccess): string {
+  if (startOf(content)[0] !== 0x7b) throw new UsageError(UNKNOWN); // JSON lines begin with an opening brace
+  if (content.size > MAX_TEXT) throw new UsageError(`a corpus of ${content.size} bytes, more than ${MAX_TEXT}`);
+  const bytes = readExactly(content, 0, content.size);
+  if (bytes === undefined) throw new UsageError('the file ended before its size');
+  return new TextDecoder().decode(bytes);
+}
+
+const UNKNOWN =
+  'neither a .ptpages container nor access vectors (format mmu-oracle-1), nor a trace of Xen (xen-map-trace, xen-mm-trace)';
+
+function checkLines(text: string, { caches, behaviour }: Settings, report: CheckReport): string {
+  const lines = text.split('\n');
+  switch (formatOf(lines[0] ?? '')) {
+    case 'mmu-oracle-1': {
+      const { accesses, accessesPassed } = checkAccessVectors(lines, caches, report);
+      return `: ${accessesPassed} of ${accesses} accesses`;
+    }
+    case 'xen-map-trace':
+      return checkXenTraces(lines, behaviour, report);
+    case 'xen-mm-trace':
+      return checkXenBoot(lines, behaviour, report);
+    default:
+      throw new UsageError(UNKNOWN);
+  }
 }
 
 function formatOf(line: string): unknown {
@@ -83,18 +137,5 @@ function formatOf(line: string): unknown {
     return (JSON.parse(line) as { format?: unknown } | null)?.format;
   } catch {
     return undefined;
-  }
-}
-
-async function contentOf(path: string): Promise<Uint8Array> {
-  const reader = fileReader(path);
-  try {
-    const bytes = new Uint8Array(reader.size);
-    reader.read(0, bytes);
-    return isGzip(bytes) ? await gunzip(bytesReader(bytes)) : bytes;
-  } catch (failure) {
-    throw failure instanceof ImageError ? new ImageError(`${path}: ${failure.message}`) : failure;
-  } finally {
-    reader.close();
   }
 }

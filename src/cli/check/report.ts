@@ -1,6 +1,6 @@
 /** What a check counts, by class, and the first mismatches in words. */
-import pc from 'picocolors';
 import { print } from '../output.ts';
+import { paint } from '../paint.ts';
 
 const SHOWN = 5;
 
@@ -40,9 +40,9 @@ export class CheckReport {
   }
 
   print(title: string): void {
-    print(pc.bold(title));
+    print(paint.bold(title));
     for (const [name, { passed, failed }] of this.#classes) {
-      const verdict = failed === 0 ? pc.green('ok') : pc.red(`${failed} failed`);
+      const verdict = failed === 0 ? paint.green('ok') : paint.red(`${failed} failed`);
       print(`  ${name.padEnd(34)} ${String(passed).padStart(8)} of ${String(passed + failed).padStart(8)}  ${verdict}`);
     }
     for (const mismatch of this.#mismatches) print(`  ${mismatch.replaceAll('\n', '\n    ')}`);
