@@ -49,6 +49,8 @@ export class Cpu extends HitPath {
   /** Its number in the machine. */
   readonly index: number;
   readonly #mailboxes: Mailboxes;
+  /** Called at the end of each `poll`: what a hypervisor does at an instruction boundary. */
+  onPoll: (() => void) | undefined = undefined;
   /** The same accesses and instructions for people: `Address` in, `Long` out, faults thrown. */
   readonly long: LongAccess = new LongAccess(this);
 
@@ -68,6 +70,7 @@ export class Cpu extends HitPath {
     this.#mailboxes.serve(this.index);
     this.#mailboxes.noteQuiet(this.index);
     this.noticePageFlags();
+    this.onPoll?.();
   }
 
   /** Before this thread does something else for a while: no CPU waits for this one until `unpark`. */

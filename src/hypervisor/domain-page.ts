@@ -199,11 +199,13 @@ function allocateAll(mm: XenMm, count: number): Frame[] | undefined {
       return undefined;
     }
     tables.fill(table, 0, 0, 0);
+    taken.push(table);
+  }
+  for (const table of taken) {
     // Several vCPUs write to one L1 table at once, without a lock: what is counted would be wrong.
     const at = frames.at(table);
     frames.words[at + MARKS]! &= ~MARK_COUNTED;
     frames.words[at + TYPE_HI]! |= PGT_PINNED_HI;
-    taken.push(table);
   }
   return taken;
 }

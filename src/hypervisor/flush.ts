@@ -7,6 +7,7 @@
  * Xen: flush_area_local(), flush_area_mask(), flush_area_all().
  */
 import { bug } from '../bug.ts';
+import { CR4_PCIDE } from '../cpu/control-bits.ts';
 import type { Cpu } from '../cpu/cpu.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import { SHOOTDOWNS } from './control.ts';
@@ -24,6 +25,7 @@ import type { Flushed, Retired } from './proof.ts';
 import type { Seam } from './seam.ts';
 import type { TlbClock } from './tlb-clock.ts';
 
+const XEN_PCIDS = 4;
 const TLB_FLAGS = FLUSH_TLB | FLUSH_TLB_GLOBAL;
 const CACHE_FLAGS = FLUSH_CACHE_EVICT | FLUSH_CACHE_WRITEBACK;
 
@@ -110,7 +112,7 @@ export class Flush {
         this.#mailboxes.request(this.#index, others, (page * 4096) | 0, pageHi(page), remote & ~FLUSH_NO_ASSIST);
       }
     }
-    if (this.clock.hasWrapped && this.#locks.irqsOn) this.#startClock();
+    this.poll();
     return proof;
   }
 
@@ -128,7 +130,7 @@ export class Flush {
   local(page: number, flags: number): number {
     const order = (flags & FLUSH_ORDER_MASK) - 1;
     if ((flags & TLB_FLAGS) !== 0) {
-      if (order === 0) this.#cpu.invlpg((page * 4096) | 0, pageHi(page));
+      if (order === 0) this.#page((page * 4096) | 0, pageHi(page));
       else {
         const time = this.clock.beforeFlush();
         this.#cpu.translator.dropAll();
@@ -152,6 +154,18 @@ export class Flush {
   /** As another CPU asked; everything where it asks for nothing in particular. */
   serve(lo: number, hi: number, flags: number): void {
     this.local((hi >>> 0) * 0x10_0000 + (lo >>> 12), flags === 0 ? TLB_FLAGS : flags);
+  }
+
+  /** INVLPG; with PCIDs on, for each of those that Xen uses (2 for user and privileged, times 2 with XPTI). */
+  #page(lo: number, hi: number): void {
+    this.#cpu.invlpg(lo, hi);
+    if ((this.#cpu.registers.cr4 & CR4_PCIDE) === 0) return;
+    for (let pcid = 0; pcid < XEN_PCIDS; pcid++) this.#cpu.translator.dropAddress(lo, hi, pcid);
+  }
+
+  /** At an instruction boundary: starts the clock anew where it wrapped while this CPU served others. */
+  poll(): void {
+    if (this.clock.hasWrapped && this.#locks.irqsOn) this.#startClock();
   }
 
   /** The clock has wrapped: all others are flushed, and time goes on. Xen: new_tlbflush_clock_period(). */

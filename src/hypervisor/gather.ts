@@ -33,6 +33,8 @@ export class Gather {
   /** Tables detached and not yet freed, in order. Grows to the largest number that one flush has freed. */
   readonly #detached: Frame[] = [];
   #count = 0;
+  /** How many of them the flush that is open covers: those whose store was noted. */
+  #covered = 0;
 
   constructor(
     flush: Flush,
@@ -86,12 +88,14 @@ export class Gather {
       this.#flags = flags;
     } else this.#flags = (this.#flags | flags) & ~FLUSH_ORDER_MASK; // several pages: everything
     this.#open |= kind;
+    this.#covered = this.#count;
   }
 
   /** Forgets what is open: the operation was unwound by whoever observes. */
   abandon(): void {
     this.#open = 0;
     this.#count = 0;
+    this.#covered = 0;
   }
 
   /** Shoots down what is open, then frees what it led to. */
@@ -99,8 +103,10 @@ export class Gather {
     if (this.#open === 0) return;
     this.#open = 0;
     const proof = this.#flush.all(this.#page, this.#flags);
-    const count = this.#count;
-    this.#count = 0;
-    for (let nth = 0; nth < count; nth++) this.#heap.free(this.#detached[nth]!, proof);
+    const covered = this.#covered;
+    for (let nth = 0; nth < covered; nth++) this.#heap.free(this.#detached[nth]!, proof);
+    for (let nth = covered; nth < this.#count; nth++) this.#detached[nth - covered] = this.#detached[nth]!;
+    this.#count -= covered;
+    this.#covered = 0;
   }
 }

@@ -25,6 +25,7 @@ import {
   PGC_FREE_HI,
   PGC_STATE_HI,
   PGT_LOCKED_HI,
+  PGT_PINNED_HI,
   TYPE_HI,
 } from './frame-table.ts';
 import { NEVER_PUBLISHED, type Proof } from './proof.ts';
@@ -108,7 +109,7 @@ export class Heap {
     for (const frame of this.#reserved.splice(0)) this.free(frame, NEVER_PUBLISHED);
   }
 
-  /** Gives a table back. In early boot, and for a table of the image, nothing happens. */
+  /** Gives a table back. In early boot, and for a table of the image or one that is pinned, nothing happens. */
   free(frame: Frame, proof: Proof): void {
     const { observer } = this.#seam;
     if (observer?.enter('free', frame, proof, 0, 0)) return;
@@ -152,7 +153,8 @@ export class Heap {
       bug(`table ${hexNumber(frame)} was published: freeing it takes a flush`);
     if (proof !== NEVER_PUBLISHED && isStale)
       bug(`table ${hexNumber(frame)} was detached after the flush that should free it`);
-    if ((marks & MARK_STATIC) !== 0 || Atomics.load(this.#control, SYSTEM_STATE) === SYS_STATE_EARLY_BOOT) return;
+    const isFixed = (marks & MARK_STATIC) !== 0 || (words[at + TYPE_HI]! & PGT_PINNED_HI) !== 0;
+    if (isFixed || Atomics.load(this.#control, SYSTEM_STATE) === SYS_STATE_EARLY_BOOT) return;
     this.frees += 1;
     words[at + COUNT_HI] = PGC_FREE_HI;
     if (this.#poisons) this.#words(page).fill(POISON);

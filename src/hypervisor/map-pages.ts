@@ -18,7 +18,6 @@ import {
   MAP_SMALL_PAGES,
   ORDERS,
   PAGE_CACHE_ATTRS,
-  PAGE_HYPERVISOR,
   PAGES,
 } from './flags.ts';
 import { MARK_KEPT } from './frame-table.ts';
@@ -27,7 +26,7 @@ import { DIRECTMAP, HYPERVISOR_VIRT, pageOf } from './layout.ts';
 import { EINVAL, ENOMEM, type XenMm } from './mm.ts';
 import { tablesNeeded } from './reserve.ts';
 import { refusesAddress, refusesMap } from './strict.ts';
-import { coalesce, isLeaf, pageFrame, smallFlags, split } from './superpage.ts';
+import { coalesce, coalesces, isLeaf, pageFrame, smallFlags, split } from './superpage.ts';
 import { ENTRIES, type Entry, traitsOf } from './tables.ts';
 import { childOf, HOLE, l3Entry, NO_ENTRY, populate } from './virt-to-xen.ts';
 
@@ -49,7 +48,7 @@ export function mapPagesToXen(mm: XenMm, virt: Address, mfn: Frame, nrMfns: numb
  * Xen: populate_pt_range(virt, nr_mfns).
  */
 export function populatePtRange(mm: XenMm, virt: Address, nrMfns: number): number {
-  return mapPages(mm, pageOf(virt), INVALID_MFN, nrMfns, MAP_SMALL_PAGES);
+  return mapPagesToXen(mm, virt, INVALID_MFN, nrMfns, MAP_SMALL_PAGES);
 }
 
 /** The same by page number, 0 to 2^52 - 1. Xen: map_pages_to_xen(). */
@@ -131,7 +130,7 @@ function step(mm: XenMm, pl3e: Entry): number {
     if (level === 2) pl2e = entry;
 
     if (level === 1 || writesAt(mm, level, old, oldFrame)) {
-      if (level === 1 && !isPresent(old) && request.isMapping)
+      if (level === 1 && !isPresent(old) && request.isMapping && request.mfn !== INVALID_MFN)
         request.advance(tables.writeRun(entry, request.mfn, flags, request.within(2)));
       else replace(mm, entry, level, old, oldFrame);
       return coalesceAbove(mm, level, entry, pl2e, pl3e);
@@ -229,8 +228,7 @@ function flushFlags(mm: XenMm, traits: number): number {
 function coalesceAbove(mm: XenMm, level: number, entry: Entry, pl2e: Entry, pl3e: Entry): number {
   const { request, tables, locks } = mm;
   const { flags } = request;
-  if (mm.behaviour.coalesce === 'hypervisor' ? flags !== PAGE_HYPERVISOR : (flags & (P | MAP_SMALL_PAGES)) !== P)
-    return 0;
+  if (!coalesces(mm, flags)) return 0;
   let below = entry;
   for (let above = level + 1; above <= 3; above++) {
     if (!mm.hasPages(above) || !request.isAtBoundary(above)) return 0;

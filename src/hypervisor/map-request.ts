@@ -68,11 +68,8 @@ export class MapRequest {
     this.pageBits = (this.pageBits + pages) | 0;
     this.left -= pages;
     this.done += pages;
-    if (!this.isMapping) {
-      if (this.mfn !== INVALID_MFN) this.mfn += pages;
-      return;
-    }
+    if (this.mfn === INVALID_MFN) return;
     this.mfn += pages;
-    this.#mfnBits = (this.#mfnBits + pages) | 0;
+    if (this.isMapping) this.#mfnBits = (this.#mfnBits + pages) | 0;
   }
 }

@@ -93,6 +93,7 @@ export class XenMm implements Seam {
     this.flush = new Flush(cpu, control, this, mailboxes, this.locks, clock, options);
     this.gather = new Gather(this.flush, this.heap, frames, control, this, behaviour.flush);
     mailboxes.adopt(cpu.index, (lo, hi, flags) => this.flush.serve(lo, hi, flags));
+    cpu.onPoll = () => this.flush.poll();
   }
 
   /** SYS_STATE_*. */

@@ -3,7 +3,7 @@
  * 0, unmaps and frees the tables that become empty. L3 tables stay.
  */
 import type { Address } from '../mmu/address.ts';
-import { G, isPresent, NX, P } from '../mmu/entry.ts';
+import { G, isPresent, NX } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
 import { FLUSH_ORDER, FLUSH_TLB, FLUSH_TLB_GLOBAL, MODIFY_MASK, ORDERS, PAGES } from './flags.ts';
 import { MARK_KEPT } from './frame-table.ts';
@@ -12,7 +12,7 @@ import { pageOf } from './layout.ts';
 import { EINVAL, ENOMEM, type XenMm } from './mm.ts';
 import { tablesNeeded } from './reserve.ts';
 import { refusesAddress, refusesModify } from './strict.ts';
-import { coalesce, isFixed, isLeaf, smallFlags, split } from './superpage.ts';
+import { coalesce, couldBeSuperpage, isFixed, isLeaf, smallFlags, split } from './superpage.ts';
 import { ENTRIES, type Entry } from './tables.ts';
 import { childOf, HOLE, indexAt, l3Entry, NO_ENTRY } from './virt-to-xen.ts';
 
@@ -54,6 +54,7 @@ function modifyAll(mm: XenMm, first: number, end: number, nf: number): number {
   const { behaviour } = mm;
   let page = first;
   let error = 0;
+  let isFlushed = false;
   while (page < end && error === 0) {
     const pl3e = l3Entry(mm, page, behaviour.holes === 'allocate' ? 'add' : 'skip');
     if (pl3e === NO_ENTRY) error = -ENOMEM;
@@ -61,11 +62,12 @@ function modifyAll(mm: XenMm, first: number, end: number, nf: number): number {
     else {
       error = modifyBelow(mm, pl3e, page, end, nf);
       page = mm.reached;
+      isFlushed = page >= end;
     }
   }
   mm.pagesDone = Math.max(0, Math.min(page, end) - first);
   // Xen flushes once, even where there was nothing to do; but not after a failure.
-  const isOwed = error === 0 ? first >= end : behaviour.failedModify === 'flushed';
+  const isOwed = error === 0 ? !isFlushed : behaviour.failedModify === 'flushed';
   if (behaviour.flush === 'each' && isOwed) mm.flush.all(0, FLUSH_TLB_GLOBAL);
   return error;
 }
@@ -173,9 +175,10 @@ const isRemovable = (mm: XenMm, table: Frame): boolean =>
 /** Makes superpages of what became uniform, where the range ends or leaves a table. */
 function coalesceAbove(mm: XenMm, level: number, page: number, end: number): void {
   const { tables } = mm;
-  const flags = smallFlags(mm, level, 0, tables.read(mm.path[level]!));
+  const now = tables.read(mm.path[level]!);
+  const flags = smallFlags(mm, level, tables.frame, now);
   for (let above = level + 1; above <= 3; above++) {
-    if (!mm.hasPages(above) || (page < end && page % PAGES[above]! !== 0)) return;
-    if ((flags & P) === 0 || coalesce(mm, mm.path[above]!, above, page - 1, flags) !== 'superpage') return;
+    if (!couldBeSuperpage(mm, flags) || !mm.hasPages(above) || (page < end && page % PAGES[above]! !== 0)) return;
+    if (coalesce(mm, mm.path[above]!, above, page - 1, flags) !== 'superpage') return;
   }
 }

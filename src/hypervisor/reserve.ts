@@ -5,15 +5,16 @@
  * needed; what was done then stays, as without rollback.
  * Not in Xen: there, what was done before a failure stays.
  */
-import { isPresent } from '../mmu/entry.ts';
+import { isPresent, P, PS } from '../mmu/entry.ts';
 import { PAGES } from './flags.ts';
 import type { XenMm } from './mm.ts';
 import { isLeaf } from './superpage.ts';
 import { ENTRIES, type Entry } from './tables.ts';
 import { indexAt } from './virt-to-xen.ts';
 
-/** An entry of a table that does not exist yet. */
-const IMAGINED = -1;
+// Entries of tables that do not exist yet: of one that would be added, of one that a superpage would be split into.
+const ABSENT = -1;
+const PIECE = -2;
 
 /** Whether a walk for a page ends at an entry of a level and adds nothing below. */
 export type EndsAt = (level: number, flags: number, frame: number, page: number) => boolean;
@@ -28,8 +29,8 @@ export function tablesNeeded(mm: XenMm, first: number, count: number, endsAt: En
   while (page < end) {
     let entry: Entry = mm.root * ENTRIES + indexAt(page, 4);
     for (let level = 4; ; level--) {
-      const flags = entry === IMAGINED ? 0 : mm.tables.read(entry);
-      const { frame } = mm.tables;
+      const flags = entry === ABSENT ? 0 : entry === PIECE ? P | PS : mm.tables.read(entry);
+      const frame = entry < 0 ? -1 : mm.tables.frame;
       if (level === 1 || endsAt(level, flags, frame, page)) {
         page += PAGES[level]! - (page % PAGES[level]!);
         break;
@@ -41,7 +42,7 @@ export function tablesNeeded(mm: XenMm, first: number, count: number, endsAt: En
       const number = Math.floor(page / PAGES[level]!);
       if (counted[level] !== number) needed += 1;
       counted[level] = number;
-      entry = IMAGINED;
+      entry = isPresent(flags) ? PIECE : ABSENT;
     }
   }
   return needed;

@@ -2,9 +2,19 @@
  * Superpages and the tables they turn into, and back. Whoever calls holds the lock of the L3 table; `map_pgdir_lock` goes
  * around the one store that exchanges page and table, after a last look at the entry.
  */
-import { G, isPresent, PS } from '../mmu/entry.ts';
+import { G, isPresent, NX, P, PS } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
-import { FLUSH_ORDER, FLUSH_TLB, FLUSH_TLB_GLOBAL, ORDERS, PAGE_HYPERVISOR_TABLE, PAGE_PAT, PAGES } from './flags.ts';
+import {
+  FLUSH_ORDER,
+  FLUSH_TLB,
+  FLUSH_TLB_GLOBAL,
+  MAP_SMALL_PAGES,
+  ORDERS,
+  PAGE_HYPERVISOR,
+  PAGE_HYPERVISOR_TABLE,
+  PAGE_PAT,
+  PAGES,
+} from './flags.ts';
 import { MARK_STATIC, PGT_PINNED_HI, TYPE_HI } from './frame-table.ts';
 import { RESIZE } from './gather.ts';
 import { NO_FRAME } from './heap.ts';
@@ -62,6 +72,16 @@ export function split(
   if (lost) heap.free(table, NEVER_PUBLISHED);
   return true;
 }
+
+/** Whether pages with these flags (as of 4 KiB pages) may become a superpage after they were mapped. */
+export function coalesces(mm: XenMm, flags: number): boolean {
+  if (mm.behaviour.coalesce === 'uniform') return couldBeSuperpage(mm, flags);
+  return flags === (mm.options.nx ? PAGE_HYPERVISOR : PAGE_HYPERVISOR & ~NX);
+}
+
+/** Whether a superpage can have these flags at all. */
+export const couldBeSuperpage = (mm: XenMm, flags: number): boolean =>
+  (flags & (P | MAP_SMALL_PAGES)) === P && (mm.behaviour.pat === 'moved' || (flags & PAGE_PAT) === 0);
 
 /** What `coalesce` found. */
 export type Coalesced =
