@@ -4,7 +4,7 @@
  */
 import type { Cpu } from '../cpu/cpu.ts';
 import { Machine, type SharedMachine } from '../cpu/machine.ts';
-import { isPresent, PS } from '../mmu/entry.ts';
+import { frameOf, isPresent, PS } from '../mmu/entry.ts';
 import { type Frame, hexNumber, PAGE_SIZE } from '../mmu/halves.ts';
 import { MemoryPort } from '../mmu/memory-port.ts';
 import { checkRange } from '../mmu/ram-layout.ts';
@@ -207,7 +207,8 @@ function adoptTables(frames: FrameTable, table: Frame, level: number, entered: S
   if (level === 1) return;
   const port = new MemoryPort(frames.memory);
   for (let index = 0; index < ENTRIES; index++) {
-    const flags = port.read(table * ENTRIES + index);
-    if (isPresent(flags) && (level === 4 || (flags & PS) === 0)) adoptTables(frames, port.frame, level - 1, entered);
+    port.load(table, index, 8);
+    const { lo, hi } = port;
+    if (isPresent(lo) && (level === 4 || (lo & PS) === 0)) adoptTables(frames, frameOf(lo, hi), level - 1, entered);
   }
 }

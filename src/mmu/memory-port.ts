@@ -1,16 +1,15 @@
 /**
- * The seam: one CPU's view of the paging structures in shared memory. The walker and mapping code reach entries through
- * a port and in no other way, so that direct use, real threads and an observer that re-orders CPUs run the same text.
+ * The walker's side of the seam: one CPU's view of the paging structures in shared memory. Walks reach entries through a
+ * port and in no other way, so that an observer can watch and delay them. (Mapping code has hypervisor/tables.ts.)
  *
  * One class with a nullable observer that each method asks first: a subclass for observed runs is as fast alone, but
- * makes every call site polymorphic once both exist in a process (130 instead of 150 to 270 ns per mapping call).
+ * makes every call site polymorphic once both exist in a process.
  */
-import { entryHi, entryLo, flagsOf, frameOf } from './entry.ts';
 import { type Frame, PAGE_SIZE } from './halves.ts';
 import { PAGE_ROM } from './page-flags.ts';
 import type { PhysicalMemory } from './physical-memory.ts';
 
-export type PortOperation = 'load' | 'store' | 'publish' | 'compareExchange';
+export type PortOperation = 'load' | 'compareExchange';
 
 /** Told of each operation on shared state before it happens. `index` counts entries of `size` bytes in the frame `table`. */
 export interface PortObserver {
@@ -29,8 +28,6 @@ export class MemoryPort {
   /** The entry that was loaded last, as halves (hi is 0 for a 4-byte one). Copy both to locals at once. */
   lo = 0;
   hi = 0;
-  /** The frame number of the entry that `read` read last. */
-  frame: Frame = 0;
 
   constructor(memory: PhysicalMemory) {
     this.memory = memory;
@@ -107,38 +104,5 @@ export class MemoryPort {
     scratch[1] = hi;
     const at = page * (PAGE_SIZE / 8) + index;
     return Atomics.compareExchange(memory.quads, at, expected, scratchQuad[0]!) === expected;
-  }
-
-  /** One 64-bit load of entry number `entry` (table frame * 512 + index): returns its 24-bit flags, leaves its frame in `frame`. */
-  read(entry: number): number {
-    const table = Math.floor(entry / 512);
-    this.load(table, entry - table * 512, 8);
-    this.frame = frameOf(this.lo, this.hi);
-    return flagsOf(this.lo, this.hi);
-  }
-
-  /** One 64-bit store of a leaf, or of a clear. */
-  write(entry: number, frame: Frame, flags: number): void {
-    this.#store('store', entry, frame, flags);
-  }
-
-  /** The store that links a table: whoever sees it sees the table's contents. */
-  publish(entry: number, frame: Frame, flags: number): void {
-    this.#store('publish', entry, frame, flags);
-  }
-
-  #store(operation: 'store' | 'publish', entry: number, frame: Frame, flags: number): void {
-    const { memory } = this;
-    const table = Math.floor(entry / 512);
-    const index = entry - table * 512;
-    if (this.observer !== null) this.observer.before(operation, table, index, 8);
-    const page = memory.pageOf(table);
-    if (page < 0 || memory.pages.has(page, PAGE_ROM)) return;
-    scratch[0] = entryLo(frame, flags);
-    scratch[1] = entryHi(frame, flags);
-    const at = page * (PAGE_SIZE / 8) + index;
-    if (operation === 'publish') Atomics.store(memory.quads, at, scratchQuad[0]!);
-    else memory.quads[at] = scratchQuad[0]!;
-    memory.noteWrite(page, table, index * 8, 8);
   }
 }

@@ -25,7 +25,6 @@ describe('a memory port', () => {
       expect([port.lo, port.hi]).toEqual([-1, -1]);
       port.load(frame, 0, 4);
       expect([port.lo, port.hi]).toEqual([-1, 0]);
-      port.publish(frame * 512, 1, 1);
       expect(port.compareExchange(frame, 0, 8, -1, -1, 0, 0)).toBe(true);
     }
   });
@@ -45,34 +44,18 @@ describe('a memory port', () => {
   it('drops stores to ROM', () => {
     const { memory, host, port } = ported();
     memory.protectRom(0x1000, 0x1000);
-    port.write(512, 1, 1);
-    port.publish(512, 1, 1);
     expect(port.compareExchange(1, 0, 8, 0, 0, 1, 1)).toBe(true);
     expect(host.read64(0x1000).toNumber()).toBe(0);
-  });
-
-  it('writes, publishes and reads entries by number, as frame and flags', () => {
-    const { memory, host, port } = ported();
-    port.write(512, 0xab_cdef_0123, 0x80_0067);
-    expect(host.read64(0x1000).toString(16)).toBe('800abcdef0123067');
-    expect([port.read(512), port.frame]).toEqual([0x80_0067, 0xab_cdef_0123]);
-    memory.clearDirty();
-    port.publish(1024, 2 ** 40 - 1, 0xff_ffff);
-    expect(host.read64(0x2000).toString(16)).toBe('ffffffffffffffff');
-    expect([memory.isDirty(1), memory.isDirty(2)]).toEqual([false, true]);
   });
 
   it('tells its observer of each operation before it happens', () => {
     const { host, port } = ported();
     const seen: unknown[] = [];
     port.observer = { before: (...about) => seen.push([...about, host.read32(0x1000)]) };
-    port.write(512, 0, 1);
-    port.publish(512, 0, 2);
+    host.write32(0x1000, 2);
     port.compareExchange(1, 0, 8, 2, 0, 3, 0);
-    port.read(512);
+    port.load(1, 0, 8);
     expect(seen).toEqual([
-      ['store', 1, 0, 8, 0],
-      ['publish', 1, 0, 8, 1],
       ['compareExchange', 1, 0, 8, 2],
       ['load', 1, 0, 8, 3],
     ]);

@@ -18,7 +18,7 @@ interface Race {
 }
 
 /** Starts the other thread, which stores to the first entry of TABLE. */
-async function race(how: 'cpu' | 'port' | 'halves' | 'frames'): Promise<Race> {
+async function race(how: 'cpu' | 'tables' | 'halves' | 'frames'): Promise<Race> {
   const machine = new Machine({
     memory: { size: 8 << 20, shared: true },
     caches: { hitViews: how === 'frames' ? 'off' : 'on' },
@@ -44,7 +44,7 @@ async function race(how: 'cpu' | 'port' | 'halves' | 'frames'): Promise<Race> {
 const isTorn = (lo: number, hi: number): boolean => lo >>> 12 !== (hi & 0xfffff) && (lo | hi) !== 0;
 
 describe('a 64-bit entry between two threads', () => {
-  it.each(['cpu', 'port'] as const)(
+  it.each(['cpu', 'tables'] as const)(
     'never tears: stored through %s, read by the CPU and by the walker',
     async (how) => {
       const { machine, stop } = await race(how);
