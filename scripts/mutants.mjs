@@ -438,4 +438,668 @@ export const MUTANTS = [
     ],
     ['locked operations write to ROM', 'page < 0 || memory.pages.has(page, PAGE_ROM) ? -1', 'page < 0 ? -1'],
   ]),
+
+  // From here on, mapping code and what CPUs tell one another.
+  ...of('src/cpu/mailboxes.ts', [
+    ['a parked CPU keeps what it should have dropped', 'Atomics.add(words, at(target, GENERATION), 1);', ''],
+    [
+      'a CPU that runs again drops nothing first',
+      'Atomics.store(this.#words, at(cpu, STATE), RUNNING);\n    this.serve(cpu);\n  }',
+      'Atomics.store(this.#words, at(cpu, STATE), RUNNING);\n  }',
+    ],
+    [
+      'a flush is acknowledged before it is done',
+      'handler(words[operand]!, words[operand + 1]!, words[operand + 2]!);\n    }',
+      'Atomics.store(words, at(cpu, SERVED + sender), numbers[sender]!);\n      handler(words[operand]!, words[operand + 1]!, words[operand + 2]!);\n    }',
+    ],
+    ['a flush is not acknowledged', 'Atomics.store(words, at(cpu, SERVED + sender), numbers[sender]!);', ''],
+    [
+      'nobody waits for the acknowledgement of a running CPU',
+      'if (this.stateOf(target) === RUNNING) return false;',
+      '',
+    ],
+    [
+      'an offline CPU is waited for',
+      'if (this.stateOf(target) === RUNNING) return false;',
+      'if (this.stateOf(target) !== PARKED) return false;',
+    ],
+    ['a CPU that waits serves nobody', 'if (condition()) return;\n      this.serve(cpu);', 'if (condition()) return;'],
+    [
+      'requests of two senders: the last one is forgotten',
+      'Atomics.or(words, at(target, REQUESTS), 1 << sender);',
+      'Atomics.store(words, at(target, REQUESTS), 1 << sender);',
+    ],
+  ]),
+
+  ...of('src/hypervisor/map-request.ts', [
+    [
+      'a superpage at an address that is not aligned',
+      '((this.pageBits | this.#mfnBits) & (pages - 1)) === 0\n',
+      '(this.#mfnBits & (pages - 1)) === 0\n',
+    ],
+    [
+      'a superpage of frames that are not aligned',
+      '((this.pageBits | this.#mfnBits) & (pages - 1)) === 0\n',
+      '(this.pageBits & (pages - 1)) === 0\n',
+    ],
+    ['a superpage past the end of the request', 'this.left >= pages &&\n', ''],
+    [
+      'MAP_SMALL_PAGES gets superpages',
+      '(this.flags & (PAGE_PAT | MAP_SMALL_PAGES)) === 0 &&',
+      '(this.flags & PAGE_PAT) === 0 &&',
+    ],
+    [
+      'WC gets superpages: its PAT bit is PS there',
+      '(this.flags & (PAGE_PAT | MAP_SMALL_PAGES)) === 0 &&',
+      '(this.flags & MAP_SMALL_PAGES) === 0 &&',
+    ],
+    [
+      'frames that are not mapped need alignment',
+      'this.#mfnBits = this.isMapping ? lowBits(mfn) : 0;',
+      'this.#mfnBits = lowBits(mfn);',
+    ],
+    ['alignment is that of the first frame', 'this.#mfnBits = (this.#mfnBits + pages) | 0;', ''],
+    ['INVALID_MFN is incremented', 'if (this.mfn !== INVALID_MFN) this.mfn += pages;', 'this.mfn += pages;'],
+    [
+      'a request wraps at the end of the address space',
+      'this.left = Math.min(nrMfns, END_OF_PAGES - page);',
+      'this.left = nrMfns;',
+    ],
+    ['done pages are not counted', '    this.done += pages;\n', ''],
+  ]),
+
+  ...of('src/hypervisor/map-pages.ts', [
+    [
+      'what is replaced is not flushed',
+      'gather.stored(CHANGE, page, FLUSH_TLB | FLUSH_ORDER(ORDERS[level]!) | flushFlags(mm, traits));',
+      '',
+    ],
+    [
+      'one page is flushed where a superpage was replaced',
+      'FLUSH_ORDER(ORDERS[level]!) | flushFlags',
+      'FLUSH_ORDER(0) | flushFlags',
+    ],
+    [
+      'the flush of a global page does not say so',
+      'const global = (traits & G) !== 0 ? FLUSH_TLB_GLOBAL : 0;',
+      'const global = 0;',
+    ],
+    [
+      'no cache is flushed where the memory type changes',
+      'return global | FLUSH_CACHE_EVICT | (byAddress ? FLUSH_VA_VALID : 0);',
+      'return global;',
+    ],
+    ['caches are flushed when pages are unmapped', 'if (!isMapping || (traits', 'if ((traits'],
+    [
+      'caches are flushed by any address',
+      'const byAddress = page >= DIRECTMAP.start && page < HYPERVISOR_VIRT.end;',
+      'const byAddress = page > 0;',
+    ],
+    [
+      'a page is skipped whatever frame it maps',
+      'return mapped === mfn && ((smallFlags',
+      'return mapped >= 0 && ((smallFlags',
+    ],
+    [
+      'a page inside a superpage is compared with its first frame',
+      'pageFrame(mm, level, oldFrame) + (pageBits & (PAGES[level]! - 1));',
+      'pageFrame(mm, level, oldFrame) + 0 * pageBits;',
+    ],
+    [
+      'a page is skipped that is global and should not be',
+      '^ flags) & ~(A | D)) === 0',
+      '^ flags) & ~(A | D | G)) === 0',
+    ],
+    ['A and D alone split a superpage', '^ flags) & ~(A | D)) === 0', '^ flags) & -1) === 0'],
+    [
+      'a skip goes on past the superpage',
+      'if (saysTheSame(mm, level, old, oldFrame)) {\n        request.advance(request.within(level));',
+      'if (saysTheSame(mm, level, old, oldFrame)) {\n        request.advance(request.within(level + 1));',
+    ],
+    [
+      'a hole is skipped with what lies behind it',
+      'if (!addsTables(mm, flags)) {\n        request.advance(request.within(level));',
+      'if (!addsTables(mm, flags)) {\n        request.advance(request.within(level + 1));',
+    ],
+    [
+      'an empty L4 slot is skipped with the next one',
+      'request.advance(request.within(4));',
+      'request.advance(Math.min(request.left, 2 * request.within(4)));',
+    ],
+    [
+      'unmapping a hole allocates',
+      "mm.behaviour.holes === 'allocate' || (flags & (P | MAP_SMALL_PAGES)) !== 0;",
+      'mm.behaviour.holes.length > 0 || (flags & (P | MAP_SMALL_PAGES)) !== 0;',
+    ],
+    [
+      'unmapping frees the tables that a populate made',
+      "return mm.behaviour.absentEntries === 'verbatim' || !mm.frames.has(oldFrame, MARK_KEPT);",
+      'return oldFrame >= 0;',
+    ],
+    [
+      'populate does not mark its tables',
+      'if (isPopulate(flags)) mm.frames.mark(Math.floor(entry / ENTRIES), MARK_KEPT);',
+      '',
+    ],
+    ['tables below a superpage leak', '  gather.detach(table);\n  return traits;', '  return traits;'],
+    [
+      'an unmapped entry keeps its frame and flags',
+      "if (mm.behaviour.absentEntries === 'verbatim') tables.write(entry, level, mfn, flags);",
+      'if (flags === 0 || flags !== 0) tables.write(entry, level, mfn, flags);',
+    ],
+    ['the L3 lock is not taken', '  locks.lockBelow(table);\n', ''],
+    ['the L3 lock is not dropped', '  } finally {\n    locks.unlockBelow();\n  }', '  } finally {\n  }'],
+    [
+      'the L3 lock is dropped before the flush',
+      '    gather.complete();\n    return error;\n  } finally {\n    locks.unlockBelow();\n  }',
+      '    return error;\n  } finally {\n    locks.unlockBelow();\n    gather.complete();\n  }',
+    ],
+    [
+      'a request that fails is not flushed',
+      '    gather.complete();\n    return error;',
+      '    if (error === 0) gather.complete();\n    return error;',
+    ],
+    [
+      'the lock of one L3 table is held for the next one too',
+      'request.left > 0 && request.page < end);',
+      'request.left > 0);',
+    ],
+    ['pagesDone is not told', 'mm.pagesDone = request.done;', ''],
+    ['what was reserved and not used leaks', '  mm.heap.unreserve();\n', ''],
+    [
+      'a request that ends inside a table does not coalesce',
+      '!request.isAtBoundary(above)) return 0;',
+      '!request.isAtBoundary(above) || request.left === 0) return 0;',
+    ],
+    [
+      'nothing coalesces to 1 GiB',
+      'above <= 3; above++) {\n    if (!mm.hasPages',
+      'above <= 2; above++) {\n    if (!mm.hasPages',
+    ],
+    [
+      'superpages of 1 GiB are made where the processor has none',
+      'if (!mm.hasPages(above) || !request',
+      'if (!request',
+    ],
+    [
+      'superpages of 1 GiB are written where the processor has none',
+      'if (!mm.hasPages(level) || !request.fits(level)) return false;',
+      'if (!request.fits(level)) return false;',
+    ],
+  ]),
+
+  ...of('src/hypervisor/superpage.ts', [
+    [
+      'a split is not flushed',
+      'if (flushes) gather.stored(RESIZE, page, FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!));',
+      '',
+    ],
+    [
+      'a split is flushed as one page',
+      'FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!));',
+      'FLUSH_TLB | global | FLUSH_ORDER(0));',
+    ],
+    [
+      'the flush of a global superpage that is split does not say so',
+      'const global = (flags & G) !== 0 ? FLUSH_TLB_GLOBAL : 0;',
+      'const global = 0;',
+    ],
+    [
+      'a split does not look again whether the superpage is still there',
+      'const lost = !isPresent(now) || (now & PS) === 0;',
+      'const lost = now < 0;',
+    ],
+    [
+      'a table that lost against another split leaks',
+      'if (lost) heap.free(table, NEVER_PUBLISHED);\n  return true;',
+      'return true;',
+    ],
+    [
+      'a split links its table before it is full',
+      '  if (!lost) tables.publish(entry, level, table, PAGE_HYPERVISOR_TABLE);\n',
+      '  if (!lost) tables.publish(entry, level, table, PAGE_HYPERVISOR_TABLE);\n  tables.fill(table, first, pieceFlags, PAGES[level - 1]!);\n',
+    ],
+    ['PAT is lost when 2 MiB are split', 'patOf(frame) !== 0 ? PAGE_PAT : 0;', 'patOf(frame) !== 0 ? 0 : 0;'],
+    ['the PAT bit of a superpage is taken for an odd frame', '? frame - patOf(frame) : frame;', '? frame : frame;'],
+    [
+      'the pieces of 1 GiB are 4 KiB apart',
+      'tables.fill(table, first, pieceFlags, PAGES[level - 1]!);',
+      'tables.fill(table, first, pieceFlags, 1);',
+    ],
+    [
+      'a split lets go of map_pgdir_lock too late',
+      '  locks.unlockPgdir();\n  if (!lost) mm.splits += 1;',
+      '  if (!lost) mm.splits += 1;',
+    ],
+    ['a coalesce is not flushed', 'gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(ORDERS[level]!));', ''],
+    [
+      'the flush of a coalesce spares global pages',
+      'gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(ORDERS[level]!));',
+      'gather.stored(RESIZE, page, FLUSH_TLB | FLUSH_ORDER(ORDERS[level]!));',
+    ],
+    ['the table of a coalesce leaks', '    gather.detach(table);\n', ''],
+    [
+      'PAT is lost when pages coalesce to 2 MiB',
+      'return base < 0 ? base : base + pat;',
+      'return base < 0 ? base : base + 0 * pat;',
+    ],
+    [
+      'pages coalesce without another look at the entry',
+      'if (!isPresent(now) || (now & PS) !== 0 || isFixed(mm, table)) return -1;',
+      'if (isFixed(mm, table)) return -1;',
+    ],
+    ['static and pinned tables coalesce', '|| isFixed(mm, table)) return -1;', ') return -1;'],
+    [
+      'a coalesce looks for a run before it has the lock',
+      '  locks.lockPgdir();\n  const base = runBelow(mm, entry, level, flags);',
+      '  const base = runBelow(mm, entry, level, flags);\n  locks.lockPgdir();',
+    ],
+    [
+      'map_pgdir_lock is held over the flush of a change',
+      '  gather.before(RESIZE); // `map_pgdir_lock` is not held over a flush\n  locks.lockPgdir();',
+      '  locks.lockPgdir();\n  gather.before(RESIZE);',
+    ],
+    ['a split does not wait for the flush of a change', '  if (flushes) gather.before(RESIZE);\n', ''],
+  ]),
+
+  ...of('src/hypervisor/tables.ts', [
+    [
+      'a run is written over pages that are mapped',
+      'while (free < count && (words[2 * (quad + free)]! & P) === 0) free += 1;',
+      'free = count;',
+    ],
+    [
+      'frames of a run past 4 GiB lose their upper bits',
+      'lo = (lo + 4096) | 0;\n      if (wasHigh && lo >= 0) hi += 1; // past 4 GiB',
+      'lo = (lo + 4096) | 0;',
+    ],
+    [
+      'pages coalesce whose first frame is not aligned',
+      'if ((level === 1 ? base : base - (base % 2)) % (step * ENTRIES) !== 0) return -1;',
+      '',
+    ],
+    [
+      'pages coalesce whose upper halves differ',
+      'if (words[at] !== lo || words[at + 1] !== hi) return -1;',
+      'if (words[at] !== lo) return -1;',
+    ],
+    [
+      'pages coalesce whatever their frames are',
+      'if (words[at] !== lo || words[at + 1] !== hi) return -1;',
+      'if (((words[at]! ^ lo) & 0xfff) !== 0 || words[at + 1] !== hi) return -1;',
+    ],
+    [
+      'a table is empty with one page in it',
+      'this.#counters.present(quad, level) === 0;',
+      'this.#counters.present(quad, level) <= 1;',
+    ],
+    [
+      'a scan for zeros ends in the middle',
+      'at < 2 * quad + WORDS; at++) if (words[at] !== 0)',
+      'at < 2 * quad + ENTRIES; at++) if (words[at] !== 0)',
+    ],
+    ['a linked table counts as one that never was', 'this.#frames.mark(table, MARK_PUBLISHED);', ''],
+    [
+      'the use of a freed table is not noticed',
+      '|| (this.#frames.words[infoOf(quad) + COUNT_HI]! & PGC_STATE_HI) !== 0)',
+      ')',
+    ],
+    [
+      'writes to tables are kept from whoever tracks them',
+      'this.#memory.noteWrite(page, Math.floor(entry / ENTRIES), (quad & (ENTRIES - 1)) * 8, count * 8);',
+      '',
+    ],
+    [
+      'counters do not learn of a link',
+      'if (this.#counters !== undefined && level < 3) this.#counters.replace(quad, level, scratch[0]!, scratch[1]!);\n    Atomics.store',
+      'Atomics.store',
+    ],
+  ]),
+
+  ...of('src/hypervisor/table-counters.ts', [
+    [
+      'links to the entry below are added and never taken away',
+      'links = link(belowLo, belowHi, lo, hi, level) - link(belowLo, belowHi, oldLo, oldHi, level);',
+      'links = link(belowLo, belowHi, lo, hi, level);',
+    ],
+    [
+      'links to the entry above are not counted',
+      'links += link(lo, hi, aboveLo, aboveHi, level) - link(oldLo, oldHi, aboveLo, aboveHi, level);',
+      '',
+    ],
+    [
+      'entries count as present once more',
+      'info[about + PRESENT]! += (lo & P) - (oldLo & P);',
+      'info[about + PRESENT]! += lo & P;',
+    ],
+    [
+      'entries that go are not counted',
+      'info[about + PRESENT]! += (lo & P) - (oldLo & P);',
+      'info[about + PRESENT]! -= oldLo & P;',
+    ],
+    [
+      'a run does not join what is above it',
+      'info[about + LINKS]! += count - 1 + below + above;',
+      'info[about + LINKS]! += count - 1 + below;',
+    ],
+    ['a run counts a page too few', 'info[about + PRESENT]! += count;', 'info[about + PRESENT]! += count - 1;'],
+    [
+      'a table that was filled has the counters of an empty one',
+      'this.#info[about + LINKS] = isRun ? ENTRIES - 1 : 0;',
+      'this.#info[about + LINKS] = 0;',
+    ],
+    [
+      'A and D, which hardware sets, break a run',
+      '(((nextLo & ~(A | D)) - (lo & ~(A | D))) | 0) !== add',
+      '((nextLo - lo) | 0) !== add',
+    ],
+    ['an adopted table is not counted first', '    info[about + PRESENT] = present;\n', ''],
+  ]),
+
+  ...of('src/hypervisor/virt-to-xen.ts', [
+    [
+      'a table is linked over one that another CPU linked meanwhile',
+      'const lost = isPresent(tables.read(entry));',
+      'const lost = tables.read(entry) < 0;',
+    ],
+    ['a table that lost the race leaks', 'if (lost) heap.free(table, NEVER_PUBLISHED);', ''],
+    ['a new table is linked as it is', '  tables.fill(table, 0, 0, 0);\n', ''],
+    ['tables are linked without map_pgdir_lock', '  locks.lockPgdir();\n  const lost', '  const lost'],
+    [
+      'map_pgdir_lock stays locked after a table was linked',
+      '  locks.unlockPgdir();\n  if (lost) heap',
+      '  if (lost) heap',
+    ],
+    [
+      'map_pgdir_lock is taken before the allocation',
+      '  const table = heap.alloc();\n',
+      '  locks.lockPgdir();\n  const table = heap.alloc();\n  locks.unlockPgdir();\n',
+    ],
+    [
+      'other roots do not hear of a new L4 entry',
+      'if (level === 4) mm.onL4Entry?.(entry % ENTRIES, table, PAGE_HYPERVISOR_TABLE);',
+      '',
+    ],
+    ['a superpage in the way is taken for a table', 'if (level < 4 && (flags & PS) !== 0)', 'if (level > 4)'],
+    ['a lookup in an empty L4 slot adds a table', "if (missing === 'skip') return HOLE;", ''],
+  ]),
+
+  ...of('src/hypervisor/modify-mappings.ts', [
+    [
+      'what is modified is not flushed',
+      'gather.leaveOpen(CHANGE, page, FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!));',
+      '',
+    ],
+    [
+      'the last flush of modify is left out',
+      'if (isOneStep && error === 0 && mm.reached >= end) flush.all(0, FLUSH_TLB_GLOBAL);',
+      '',
+    ],
+    [
+      'the last flush of modify comes after the lock was dropped',
+      "const isOwed = error === 0 ? first >= end : behaviour.failedModify === 'flushed';",
+      'const isOwed = error === 0;',
+    ],
+    [
+      'a modify that fails is not flushed',
+      '    gather.complete();\n    if (isOneStep',
+      '    if (error === 0) gather.complete();\n    if (isOneStep',
+    ],
+    ['modify clears all other attributes', 'const now = (old & ~MODIFY_MASK) | nf;', 'const now = (old & 0x80) | nf;'],
+    ['modify adds rights and takes none', 'const now = (old & ~MODIFY_MASK) | nf;', 'const now = old | nf;'],
+    ['modify maps frame 0 where nothing is', "if (!isPresent(old) && behaviour.absentEntries === 'zero') return;", ''],
+    [
+      'what is unmapped keeps its frame',
+      'else tables.write(entry, level, 0, 0);',
+      'else tables.write(entry, level, frame, 0);',
+    ],
+    [
+      'modify takes a superpage of which it has the end alone',
+      'page % PAGES[level]! === 0 && end - page >= PAGES[level]!;',
+      'end - page >= PAGES[level]!;',
+    ],
+    [
+      'modify takes a superpage of which it has the beginning alone',
+      'page % PAGES[level]! === 0 && end - page >= PAGES[level]!;',
+      'page % PAGES[level]! === 0;',
+    ],
+    [
+      'a split by modify is not flushed before the change',
+      "const flushes = behaviour.modifySplit === 'flushed';",
+      'const flushes = false;',
+    ],
+    [
+      'modify says that all was done',
+      'mm.pagesDone = Math.max(0, Math.min(page, end) - first);',
+      'mm.pagesDone = Math.max(0, end - first);',
+    ],
+    [
+      'modify goes on past the L3 table that it has locked',
+      'const limit = Math.min(end, nextBoundary(first, 4));',
+      'const limit = end;',
+    ],
+    ['modify does not take the L3 lock', '  locks.lockBelow(table);\n', ''],
+    ['modify does not drop the L3 lock', '  } finally {\n    locks.unlockBelow();\n  }', '  } finally {\n  }'],
+    [
+      'tables are freed that are not empty',
+      ' && tables.isEmpty(table, above - 1);',
+      ' && tables.isEmpty(table, above - 1) !== undefined;',
+    ],
+    [
+      'an empty table is removed without another look at its entry',
+      'isPresent(now) && !isLeaf(above, now) && isRemovable',
+      'isRemovable',
+    ],
+    ['an empty table is freed without a flush of its own', 'gather.stored(CHANGE, 0, FLUSH_TLB_GLOBAL);', ''],
+    ['an empty table leaks', '    gather.detach(table);\n', ''],
+    ['an empty table is removed without map_pgdir_lock', '    locks.lockPgdir();\n', ''],
+    [
+      'an empty L2 that the range ends in stays',
+      "const isDone = behaviour.emptyL2 === 'free' ? page >= end : page === end;",
+      'const isDone = page === end;',
+    ],
+    ['destroy frees the tables that a populate made', '|| !mm.frames.has(table, MARK_KEPT));', '|| table >= 0);'],
+    ['destroy frees static and pinned tables', '!isFixed(mm, table) && (mm', '(mm'],
+  ]),
+
+  ...of('src/hypervisor/reserve.ts', [
+    ['a table is reserved for each page', 'if (counted[level] !== number) needed += 1;', 'needed += 1;'],
+    [
+      'no tables are reserved below level 3',
+      'if (counted[level] !== number) needed += 1;',
+      'if (counted[level] !== number && level > 2) needed += 1;',
+    ],
+  ]),
+
+  ...of('src/hypervisor/gather.ts', [
+    ['a change and a resize are flushed together', 'if (this.mustFlushBefore(kind)) this.complete();', ''],
+    [
+      'a flush of several pages has the order of one',
+      'this.#flags = (this.#flags | flags) & ~FLUSH_ORDER_MASK; // several pages: everything',
+      'this.#flags |= flags & ~FLUSH_ORDER_MASK;',
+    ],
+    [
+      'tables are freed without the flush',
+      'const proof = this.#flush.all(this.#page, this.#flags);',
+      "const proof = Atomics.load(this.#control, SHOOTDOWNS) as ReturnType<Flush['all']>;",
+    ],
+    [
+      'a table is freed again by the next flush',
+      '    const count = this.#count;\n    this.#count = 0;\n',
+      '    const count = this.#count;\n',
+    ],
+    ['the last table is not freed', 'nth < count; nth++', 'nth < count - 1; nth++'],
+    [
+      'what was flushed is flushed again',
+      '    if (this.#open === 0) return;\n    this.#open = 0;\n',
+      '    if (this.#open === 0) return;\n',
+    ],
+    ['a cache flush is merged with others', '    if (isCache) this.complete();\n', ''],
+    ['a table has no time of its detachment', ' = Atomics.load(this.#control, SHOOTDOWNS);', ' = 0;'],
+  ]),
+
+  ...of('src/hypervisor/flush.ts', [
+    [
+      'other CPUs are not flushed',
+      'const others = mask & this.#mailboxes.onlineMask & ~self;',
+      'const others = mask & 0 & ~self;',
+    ],
+    ['this CPU is not flushed', '(mask & self) !== 0 ? this.local(page, flags) : flags;', 'flags;'],
+    ['a flush of everything drops one page', 'if (order === 0) this.#cpu', 'if (order <= 0) this.#cpu'],
+    ['a flush of a superpage drops one page', 'if (order === 0) this.#cpu', 'if (order >= 0) this.#cpu'],
+    ['a flush of one page drops everything', 'if (order === 0) this.#cpu', 'if (order === -2) this.#cpu'],
+    ['other CPUs drop another page', '(page * 4096) | 0, pageHi(page), remote', '(page * 4096) | 0, 0, remote'],
+    [
+      'a full flush keeps what is cached of the tables',
+      'this.#cpu.translator.dropAll();',
+      'this.#cpu.translator.tlb.flushAll();',
+    ],
+    [
+      'a hypervisor below is asked in spite of NO_ASSIST',
+      '(remote & ~(TLB_FLAGS | FLUSH_ORDER_MASK | FLUSH_VA_VALID)) === 0;',
+      'remote !== 0;',
+    ],
+    ['others are flushed with interrupts off', 'if (others !== 0 && !this.#locks.irqsOn) bug(', 'if (false) bug('],
+    [
+      'areas as large as the cache are flushed by address',
+      '4096 * 2 ** order < this.#cacheBytes',
+      '4096 * 2 ** order <= this.#cacheBytes',
+    ],
+    [
+      'other CPUs flush their caches for an area that was flushed by address',
+      'return isArea ? flags & ~CACHE_FLAGS : flags;',
+      'return flags;',
+    ],
+    ['a full flush does not tick the clock', 'const time = this.clock.beforeFlush();', 'const time = this.clock.now;'],
+    [
+      'a filtered flush goes to everybody',
+      'const mask = this.clock.filter(this.#mailboxes.onlineMask, stamp);',
+      'const mask = this.#mailboxes.onlineMask;',
+    ],
+    ['the clock does not start again', '    this.clock.restart();\n', ''],
+  ]),
+
+  ...of('src/hypervisor/tlb-clock.ts', [
+    ['nobody hears that the clock has wrapped', 'if (next === 0) this.hasWrapped = true;', ''],
+    ['after a wrap nobody needs a flush', '!this.isRunning || now === 0 ||', '!this.isRunning ||'],
+    [
+      'a CPU flushed at the time of the stamp needs no flush',
+      '(time <= stamp && stamp <= now)',
+      '(time < stamp && stamp <= now)',
+    ],
+    ['a stamp from before a wrap needs no flush', '(time <= stamp && stamp <= now)', '(time <= stamp && stamp < now)'],
+    ['time goes on while the clock stands still', 'if (now === 0) return 0; // wrapped: time stands still', ''],
+    ['with assisted flushes stamps count', '!this.isRunning || now === 0 ||', 'now === 0 ||'],
+  ]),
+
+  ...of('src/hypervisor/heap.ts', [
+    [
+      'a frame of a pool is given out twice',
+      'if (head !== 0) control[POOL + cpu] = this.#frames.words[(head - 1) * INFO_WORDS + NEXT]!;',
+      '',
+    ],
+    ['a freed frame does not count as free', '    words[at + COUNT_HI] = PGC_FREE_HI;\n', ''],
+    ['a double free is not noticed', 'if ((count & PGC_STATE_HI) !== 0) bug(', 'if (false) bug('],
+    [
+      'the free of a locked table is not noticed',
+      'if ((Atomics.load(words, at + TYPE_HI) & PGT_LOCKED_HI) !== 0)',
+      'if (false)',
+    ],
+    ['a linked table is freed as one that never was', 'if (proof === NEVER_PUBLISHED && wasPublished)', 'if (false)'],
+    [
+      'a table is freed by a flush from before it was detached',
+      'if (proof !== NEVER_PUBLISHED && isStale)',
+      'if (false)',
+    ],
+    ['static tables go to the heap', '(marks & MARK_STATIC) !== 0 || Atomics', 'Atomics'],
+    ['freed frames keep what they held', 'if (this.#poisons) this.#words(page).fill(POISON);', ''],
+    ['writes to freed frames are not noticed', 'if (written >= 0)', 'if (written >= 512)'],
+    ['the pool of a CPU is lost for others', 'cpu < this.#mailboxes.count; cpu++', 'cpu < 1; cpu++'],
+    ['frames that could not all be reserved leak', '    this.unreserve();\n    return false;', '    return false;'],
+  ]),
+
+  ...of('src/hypervisor/locks.ts', [
+    ['a CPU waits for itself', 'if (this.#outer === what) bug(', 'if (false) bug('],
+    ['two L3 locks are held at once', 'if (this.isHolding) bug(`lock order', 'if (false) bug(`lock order'],
+    ['a lock is taken that another CPU holds', 'if ((type & PGT_LOCKED_HI) !== 0) return false;', ''],
+    ['locks are taken with interrupts off', 'if (this.irqsOn) return;', 'return;'],
+    ['the holder of a lock stays written down', 'words[at + HOLDER] = 0;', ''],
+    [
+      'map_pgdir_lock is taken from whoever holds it',
+      'this.#exchange(this.#control, PGDIR_LOCK, 0, this.#cpu + 1);',
+      'this.#exchange(this.#control, PGDIR_LOCK, this.#control[PGDIR_LOCK]!, this.#cpu + 1);',
+    ],
+  ]),
+
+  ...of('src/hypervisor/mm.ts', [
+    ['locks are taken in the state boot', 'this.systemState > SYS_STATE_BOOT;', 'this.systemState >= SYS_STATE_BOOT;'],
+    ['an operation begins inside another one', 'if (this.locks.isHolding) bug(', 'if (false) bug('],
+  ]),
+
+  ...of('src/hypervisor/xen-map-to-mfn.ts', [
+    ['all pages of a superpage are its first one', ' + (page % PAGES[level]!);', ';'],
+    ['a lookup takes no lock', '  locks.lockBelow(Math.floor(pl3e / ENTRIES));\n', ''],
+    ['a lookup keeps the lock', '    locks.unlockBelow();\n', ''],
+  ]),
+
+  ...of('src/hypervisor/modify-lite.ts', [
+    [
+      'the lite modify stops before the page that holds the last byte',
+      'pageOf(e) + (isPageAligned(e) ? 0 : 1);',
+      'pageOf(e);',
+    ],
+    [
+      'the lite modify goes from a table into the next superpage in steps of 4 KiB',
+      'page += PAGES[level]!;',
+      'page += 1;',
+    ],
+    ['the lite modify clears all other attributes', '(old & ~MODIFY_MASK) | flags);', '(old & 0x80) | flags);'],
+  ]),
+
+  ...of('src/hypervisor/strict.ts', [
+    [
+      'strict mode allows code that can be written',
+      '(flags & RW) !== 0 && (flags & NX) === 0 &&',
+      '(flags & RW) !== 0 && (flags & NX) === 1 &&',
+    ],
+    [
+      'strict mode lets ranges run into the hole',
+      'page + count <= CANONICAL_LOW_END ||',
+      'page < CANONICAL_LOW_END ||',
+    ],
+    [
+      'strict mode maps frames that the processor cannot address',
+      'mfn + nrMfns > 2 ** (mm.options.maxPhyAddr - 12)',
+      'mfn + nrMfns > 2 ** 52',
+    ],
+    ['strict mode looks at the first page alone', 'at += pages;', 'return false;'],
+  ]),
+
+  ...of('src/hypervisor/vmap-area.ts', [
+    ['areas have no guard page before them', 'const used = this.#next(first - 1,', 'const used = this.#next(first,'],
+    ['areas touch those behind them', 'if (used > end || used', 'if (used >= end || used'],
+    ['an area is given back twice', '&= ~(1 << (first & 31));', '&= -1;'],
+  ]),
+
+  ...of('src/hypervisor/mapcache.ts', [
+    [
+      'collecting garbage flushes nothing',
+      '    mm.flush.local(0, FLUSH_TLB);\n    words[vcpu + SEEN]',
+      '    words[vcpu + SEEN]',
+    ],
+    ['another vCPU does not see the new epoch', 'if (words[vcpu + SEEN] === words[EPOCH]) return;', 'return;'],
+    [
+      'a slot is forgotten while somebody uses it',
+      'if (slot === NO_SLOT || !this.#isIdle(slot)) continue;',
+      'if (slot === NO_SLOT) continue;',
+    ],
+  ]),
+
+  ...of('src/hypervisor/xen.ts', [
+    [
+      'tables below adopted ones are not adopted',
+      'adoptTables(frames, port.frame, level - 1);',
+      'if (level > 3) adoptTables(frames, port.frame, level - 1);',
+    ],
+  ]),
 ];
