@@ -71,7 +71,7 @@ export class Xen {
   readonly #options: MmOptions;
   #areas: VmapAreas | undefined = undefined;
 
-  /** RangeError where the heap is no RAM, or a choice makes no sense. */
+  /** RangeError where the heap or a table to adopt is no RAM, or a choice makes no sense. */
   constructor(machine: Machine, options: XenOptions | SharedState) {
     const state = 'control' in options ? options : newState(machine, options);
     this.machine = machine;
@@ -203,6 +203,8 @@ function adoptTables(frames: FrameTable, table: Frame, level: number, entered: S
   const key = table * 8 + level;
   if (entered.has(key)) return;
   entered.add(key);
+  if (frames.memory.pageOf(table) < 0)
+    throw new RangeError(`the tables lead to frame ${hexNumber(table)}, as a table of level ${level}: that is no RAM`);
   if (!frames.isTable(table)) frames.adopt(table, 'boot');
   if (level === 1) return;
   const port = new MemoryPort(frames.memory);

@@ -12,6 +12,7 @@ import { modifyXenMappingsLite } from '../../hypervisor/modify-lite.ts';
 import { destroyXenMappings, modifyXenMappings } from '../../hypervisor/modify-mappings.ts';
 import { Xen } from '../../hypervisor/xen.ts';
 import { PAGE_SIZE } from '../../mmu/halves.ts';
+import type { PhysicalMemory } from '../../mmu/physical-memory.ts';
 import { endProgress, progress } from '../output.ts';
 import type { CheckReport } from './report.ts';
 import { frameAt, TableState, tablesDiffer, tablesIn } from './table-state.ts';
@@ -52,19 +53,30 @@ export function checkXenBoot(lines: readonly string[], behaviour: BehaviourName,
 /** Takes the state to what it is after the call. Returns what differs, perhaps. */
 function replay(call: TracedCall, state: TableState, behaviour: BehaviourName): string | undefined {
   state.apply(call.pre);
-  const root = frameAt(call.root);
-  const machine = new Machine({
-    memory: { ranges: [...state.ranges(), HEAP] },
-    features: { page1gb: true, maxPhyAddr: 52 },
-  });
-  state.writeTo(machine.memory);
-  const xen = new Xen(machine, { heap: HEAP, root, behaviour, systemState: SYS_STATE_SMP_BOOT, checks: 'full' });
-  const ret = FUNCTIONS[call.fn](
-    xen.on(0),
-    CALL_ARGUMENTS[call.fn].map((name) => call.args[name]!),
-  );
+  const outcome = execute(call, state, behaviour);
   state.apply(call.post);
+  if (typeof outcome === 'string') return outcome;
+  const { ret, memory } = outcome;
   if (ret !== call.ret) return `returns ${ret}, expected ${call.ret}`;
-  const expectedRoot = frameAt(call.root_after ?? call.root);
-  return tablesDiffer(state.tables, expectedRoot, tablesIn(machine.memory), root);
+  return tablesDiffer(state.tables, frameAt(call.root_after ?? call.root), tablesIn(memory), frameAt(call.root));
+}
+
+/** The call on the tables as they were. What is wrong with those, where nobody can adopt them. */
+function execute(
+  call: TracedCall,
+  state: TableState,
+  behaviour: BehaviourName,
+): string | { readonly ret: number | undefined; readonly memory: PhysicalMemory } {
+  const memory = { ranges: [...state.ranges(), HEAP] };
+  const machine = new Machine({ memory, features: { page1gb: true, maxPhyAddr: 52 } });
+  state.writeTo(machine.memory);
+  const options = { heap: HEAP, root: frameAt(call.root), behaviour, systemState: SYS_STATE_SMP_BOOT } as const;
+  try {
+    const mm = new Xen(machine, { ...options, checks: 'full' }).on(0);
+    const values = CALL_ARGUMENTS[call.fn].map((name) => call.args[name]!);
+    return { ret: FUNCTIONS[call.fn](mm, values), memory: machine.memory };
+  } catch (failure) {
+    if (failure instanceof RangeError) return failure.message;
+    throw failure;
+  }
 }
