@@ -3,6 +3,7 @@ import {
   AC,
   type CacheOptions,
   type Cpu,
+  EXAMINE,
   FETCH,
   GP,
   IMPLICIT,
@@ -94,6 +95,8 @@ export class CpuDriver implements MmuDriver {
     cpu.setCpl(cpl);
     cpu.setAc(ac);
     const through = stack ? STACK : 0;
+    // A store may change the very tables it went through. Without a TLB, only the tables as they were tell where it went.
+    const before = this.#caches.tlb === 'off' ? this.#places(va, size, (at) => this.#probe(at, kind)) : undefined;
     let read = 0n;
     if (kind === 'write') this.#write(lo, hi, size, value, through);
     else if (kind === 'implicit-write') cpu.store(KINDS[kind], lo, hi, size, low(value), high(value));
@@ -104,13 +107,26 @@ export class CpuDriver implements MmuDriver {
       return { ok: false, vector: VECTORS[faulted] ?? String(faulted), code: fault.errorCode, cr2 };
     }
     // Asked again: A and D are set by now, and a cache may only repeat itself.
-    cpu.translate(lo, hi, KINDS[kind]);
-    const pa = joined(cpu.physicalLo, cpu.physicalHi);
-    const within = 4096 - (lo & 0xfff);
-    if (size <= within) return { ok: true, pa, pa2: undefined, value: read };
-    const next = va + BigInt(within);
-    cpu.translate(low(next), high(next), KINDS[kind]);
-    return { ok: true, pa, pa2: joined(cpu.physicalLo, cpu.physicalHi), value: read };
+    const [pa, pa2] = before ?? this.#places(va, size, (at) => this.#translate(at, kind));
+    return { ok: true, pa: pa!, pa2, value: read };
+  }
+
+  /** Where the first byte lies, and the first byte on the second page if there is one. */
+  #places(va: bigint, size: number, ask: (va: bigint) => bigint): bigint[] {
+    const within = 4096 - (low(va) & 0xfff);
+    return size <= within ? [ask(va)] : [ask(va), ask(va + BigInt(within))];
+  }
+
+  #translate(va: bigint, kind: Kind): bigint {
+    const { cpu } = this;
+    cpu.translate(low(va), high(va), KINDS[kind]);
+    return joined(cpu.physicalLo, cpu.physicalHi);
+  }
+
+  #probe(va: bigint, kind: Kind): bigint {
+    const { cpu } = this;
+    cpu.probe(low(va), high(va), EXAMINE | (KINDS[kind] & IMPLICIT));
+    return joined(cpu.physicalLo, cpu.physicalHi);
   }
 
   movCr0(value: bigint): boolean {
