@@ -208,6 +208,16 @@ describe('devices', () => {
     expect(cpu.read8(0x2fff, 0)).toBe(0x33);
   });
 
+  it.each([READ, FETCH])('in front of RAM that a large page maps are met there, access kind %d', (access) => {
+    const { cpu, machine } = guest().map(0x4000_0000n, 0x20_0000n | ALL | 0x80n, 2);
+    machine.host.write(0x20_0000, new Uint8Array(0x20_0000).fill(0x11));
+    machine.memory.addDevice(0x28_0000, 0x1000, { read: () => 0x77, write: () => {} });
+    const get = (lo: number): number => (access === FETCH ? cpu.fetch8(lo, 0) : cpu.read8(lo, 0));
+    // RAM on both sides first, so that whatever is cached of the whole page is.
+    const places = [0x4000_0000, 0x4010_0000, 0x4008_0000, 0x4008_0fff, 0x4008_1000, 0x4007_ffff];
+    for (const _ of [1, 2, 3]) expect(places.map(get)).toEqual([0x11, 0x11, 0x77, 0x77, 0x11, 0x11]);
+  });
+
   it('may use the CPU while they answer', () => {
     const { cpu, machine } = guest();
     const inside = (): number => {
