@@ -463,7 +463,7 @@ export const MUTANTS = [
       'if (this.stateOf(target) === RUNNING) return false;',
       'if (this.stateOf(target) !== PARKED) return false;',
     ],
-    ['a CPU that waits serves nobody', 'if (condition()) return;\n      this.serve(cpu);', 'if (condition()) return;'],
+    ['a CPU that sleeps serves nobody', 'this.serve(cpu);\n      if (condition()) break;', 'if (condition()) break;'],
     [
       'requests of two senders: the last one is forgotten',
       'Atomics.or(words, at(target, REQUESTS), 1 << sender);',
@@ -498,8 +498,8 @@ export const MUTANTS = [
       'this.#mfnBits = this.isMapping ? lowBits(mfn) : 0;',
       'this.#mfnBits = lowBits(mfn);',
     ],
-    ['alignment is that of the first frame', 'this.#mfnBits = (this.#mfnBits + pages) | 0;', ''],
-    ['INVALID_MFN is incremented', 'if (this.mfn !== INVALID_MFN) this.mfn += pages;', 'this.mfn += pages;'],
+    ['alignment is that of the first frame', 'if (this.isMapping) this.#mfnBits = (this.#mfnBits + pages) | 0;', ''],
+    ['INVALID_MFN is incremented', 'if (this.mfn === INVALID_MFN) return;', ''],
     [
       'a request wraps at the end of the address space',
       'this.left = Math.min(nrMfns, END_OF_PAGES - page);',
@@ -699,7 +699,6 @@ export const MUTANTS = [
       '  gather.before(RESIZE); // `map_pgdir_lock` is not held over a flush\n  locks.lockPgdir();',
       '  locks.lockPgdir();\n  gather.before(RESIZE);',
     ],
-    ['a split does not wait for the flush of a change', '  if (flushes) gather.before(RESIZE);\n', ''],
   ]),
 
   ...of('src/hypervisor/tables.ts', [
@@ -710,7 +709,7 @@ export const MUTANTS = [
     ],
     [
       'frames of a run past 4 GiB lose their upper bits',
-      'lo = (lo + 4096) | 0;\n      if (wasHigh && lo >= 0) hi += 1; // past 4 GiB',
+      'lo = (lo + 4096) | 0;\n      if (wasHigh && lo >= 0) hi = (hi + 1) | 0; // past 4 GiB',
       'lo = (lo + 4096) | 0;',
     ],
     [
@@ -720,13 +719,13 @@ export const MUTANTS = [
     ],
     [
       'pages coalesce whose upper halves differ',
-      'if (words[at] !== lo || words[at + 1] !== hi) return -1;',
-      'if (words[at] !== lo) return -1;',
+      'if (words[at] !== lo || words[at + 1] !== hi) return false;',
+      'if (words[at] !== lo) return false;',
     ],
     [
       'pages coalesce whatever their frames are',
-      'if (words[at] !== lo || words[at + 1] !== hi) return -1;',
-      'if (((words[at]! ^ lo) & 0xfff) !== 0 || words[at + 1] !== hi) return -1;',
+      'if (words[at] !== lo || words[at + 1] !== hi) return false;',
+      'if (((words[at]! ^ lo) & 0xfff) !== 0 || words[at + 1] !== hi) return false;',
     ],
     [
       'a table is empty with one page in it',
@@ -836,10 +835,11 @@ export const MUTANTS = [
       '',
     ],
     [
-      'the last flush of modify comes after the lock was dropped',
-      "const isOwed = error === 0 ? first >= end : behaviour.failedModify === 'flushed';",
-      'const isOwed = error === 0;',
+      'a modify of nothing is not flushed',
+      'const isOwed = error === 0 ? !isFlushed : behaviour',
+      'const isOwed = error === 0 ? false : behaviour',
     ],
+    ['a modify that ends in a hole is not flushed', 'isFlushed = page >= end;', 'isFlushed = true;'],
     [
       'a modify that fails is not flushed',
       '    gather.complete();\n    if (isOneStep',
@@ -923,12 +923,13 @@ export const MUTANTS = [
       'const proof = this.#flush.all(this.#page, this.#flags);',
       "const proof = Atomics.load(this.#control, SHOOTDOWNS) as ReturnType<Flush['all']>;",
     ],
+    ['a table is freed again by the next flush', '    this.#count -= covered;\n', ''],
     [
-      'a table is freed again by the next flush',
-      '    const count = this.#count;\n    this.#count = 0;\n',
-      '    const count = this.#count;\n',
+      'a flush frees a table whose unlinking it does not cover',
+      'const covered = this.#covered;',
+      'const covered = this.#count;',
     ],
-    ['the last table is not freed', 'nth < count; nth++', 'nth < count - 1; nth++'],
+    ['the last table is not freed', 'nth < covered; nth++', 'nth < covered - 1; nth++'],
     [
       'what was flushed is flushed again',
       '    if (this.#open === 0) return;\n    this.#open = 0;\n',
@@ -945,9 +946,10 @@ export const MUTANTS = [
       'const others = mask & 0 & ~self;',
     ],
     ['this CPU is not flushed', '(mask & self) !== 0 ? this.local(page, flags) : flags;', 'flags;'],
-    ['a flush of everything drops one page', 'if (order === 0) this.#cpu', 'if (order <= 0) this.#cpu'],
-    ['a flush of a superpage drops one page', 'if (order === 0) this.#cpu', 'if (order >= 0) this.#cpu'],
-    ['a flush of one page drops everything', 'if (order === 0) this.#cpu', 'if (order === -2) this.#cpu'],
+    ['a flush of everything drops one page', 'if (order === 0) this.#page(', 'if (order <= 0) this.#page('],
+    ['a flush of a superpage drops one page', 'if (order === 0) this.#page(', 'if (order >= 0) this.#page('],
+    ['a page stays cached under other PCIDs', 'pcid < XEN_PCIDS; pcid++', 'pcid < 1; pcid++'],
+    ['a flush of one page drops everything', 'if (order === 0) this.#page(', 'if (order === -2) this.#page('],
     ['other CPUs drop another page', '(page * 4096) | 0, pageHi(page), remote', '(page * 4096) | 0, 0, remote'],
     [
       'a full flush keeps what is cached of the tables',
@@ -1011,7 +1013,8 @@ export const MUTANTS = [
       'if (proof !== NEVER_PUBLISHED && isStale)',
       'if (false)',
     ],
-    ['static tables go to the heap', '(marks & MARK_STATIC) !== 0 || Atomics', 'Atomics'],
+    ['static tables go to the heap', '(marks & MARK_STATIC) !== 0 || (words', '(words'],
+    ['pinned tables go to the heap', ' || (words[at + TYPE_HI]! & PGT_PINNED_HI) !== 0;', ';'],
     ['freed frames keep what they held', 'if (this.#poisons) this.#words(page).fill(POISON);', ''],
     ['writes to freed frames are not noticed', 'if (written >= 0)', 'if (written >= 512)'],
     ['the pool of a CPU is lost for others', 'cpu < this.#mailboxes.count; cpu++', 'cpu < 1; cpu++'],
@@ -1098,8 +1101,8 @@ export const MUTANTS = [
   ...of('src/hypervisor/xen.ts', [
     [
       'tables below adopted ones are not adopted',
-      'adoptTables(frames, port.frame, level - 1);',
-      'if (level > 3) adoptTables(frames, port.frame, level - 1);',
+      'adoptTables(frames, frameOf(lo, hi), level - 1, entered);',
+      'if (level > 3) adoptTables(frames, frameOf(lo, hi), level - 1, entered);',
     ],
   ]),
 ];
