@@ -276,6 +276,13 @@ describe('holes', () => {
     expect(xen.mapped()).toEqual([]);
   });
 
+  it('35: pagewalk: an empty L4 slot is skipped, and not the one after it', () => {
+    const xen = boot();
+    xen.map(2 * G512 + 3, 0x105);
+    expect(xen.unmap(G512 - 1, G512 + 5)).toBe(0);
+    expect([xen.read(2 * G512 + 3), xen.mm.pagesDone]).toEqual(['#PF(0)', G512 + 5]);
+  });
+
   it('35: xen: unmapping over holes without memory stops, and says where', () => {
     const xen = boot('xen');
     xen.map(3, 0x103);
