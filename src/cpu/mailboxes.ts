@@ -33,6 +33,8 @@ const BELL = 7;
 const ASLEEP = 8;
 /** Which `Mailboxes` object runs this CPU. */
 const OWNER = 9;
+/** The CPUs that this one has asked last. */
+const TARGETS = 11;
 /** Counts instruction boundaries, where the CPU holds no pointer into tables. */
 const QUIET = 10;
 /** By sender: the number of the last request that this CPU has served. */
@@ -174,6 +176,7 @@ export class Mailboxes {
     const number = (Atomics.load(words, at(sender, SEQUENCE)) + 1) | 0;
     Atomics.store(words, at(sender, SEQUENCE), number);
     const targets = mask & ~(1 << sender);
+    Atomics.store(words, at(sender, TARGETS), targets);
     if (targets === 0) return;
     for (let target = 0; target < this.count; target++) {
       if ((targets & (1 << target)) === 0) continue;
@@ -241,11 +244,12 @@ export class Mailboxes {
     );
   }
 
-  /** The running CPUs whose acknowledgement `sender` waits for, for reports. */
+  /** The CPUs that have not yet served the last request of `sender`, for reports. */
   unserved(sender: number): number[] {
     const number = Atomics.load(this.#words, at(sender, SEQUENCE));
+    const targets = Atomics.load(this.#words, at(sender, TARGETS));
     return Array.from({ length: this.count }, (_, cpu) => cpu).filter(
-      (cpu) => (Atomics.load(this.#words, at(cpu, REQUESTS)) & (1 << sender)) !== 0 && !this.#has(cpu, sender, number),
+      (cpu) => (targets & (1 << cpu)) !== 0 && !this.#has(cpu, sender, number),
     );
   }
 

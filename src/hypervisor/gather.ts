@@ -91,6 +91,11 @@ export class Gather {
     this.#covered = this.#count;
   }
 
+  /** Whether a flush would free tables. */
+  get hasTables(): boolean {
+    return this.#covered > 0;
+  }
+
   /** Forgets what is open: the operation was unwound by whoever observes. */
   abandon(): void {
     this.#open = 0;

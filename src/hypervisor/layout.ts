@@ -24,6 +24,9 @@ export function addressAt(page: number): Long {
  */
 export const lowBits = (number: number): number => (number - Math.floor(number / 2 ** 32) * 2 ** 32) | 0;
 
+/** Linear page numbers end here: no request wraps to 0. Not in Xen: there they do. */
+export const END_OF_PAGES: number = 2 ** 52;
+
 /** The L4 slot of a page. Xen: l4_table_offset(). */
 export const l4Slot = (page: number): number => Math.floor(page / 512 ** 3) % 512;
 

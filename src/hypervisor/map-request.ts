@@ -2,10 +2,7 @@
 import { isPresent } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
 import { INVALID_MFN, MAP_SMALL_PAGES, ORDERS, PAGE_PAT, PAGES } from './flags.ts';
-import { lowBits } from './layout.ts';
-
-/** Linear page numbers end here: nothing wraps to 0. */
-const END_OF_PAGES = 2 ** 52;
+import { END_OF_PAGES, lowBits } from './layout.ts';
 
 export class MapRequest {
   /** The next page, 0 to 2^52. */

@@ -11,7 +11,7 @@ import { SYS_STATE_BOOT, SYSTEM_STATE } from './control.ts';
 import { Flush, type FlushOptions } from './flush.ts';
 import type { FrameTable } from './frame-table.ts';
 import { Gather } from './gather.ts';
-import { Heap } from './heap.ts';
+import { Heap, NO_FRAME } from './heap.ts';
 import { Locks } from './locks.ts';
 import { MapRequest } from './map-request.ts';
 import type { Seam, SeamObserver } from './seam.ts';
@@ -120,6 +120,14 @@ export class XenMm implements Seam {
     this.locks.abandon();
     this.gather.abandon();
     this.heap.abandon();
+  }
+
+  /** A frame for a table, or NO_FRAME. Where there is none, tables that wait for their flush are freed first. */
+  newTable(): Frame {
+    const frame = this.heap.alloc();
+    if (frame !== NO_FRAME || !this.gather.hasTables) return frame;
+    this.gather.complete();
+    return this.heap.alloc();
   }
 
   /** Whether a page of `level` exists: 1 GiB pages only where the processor has them. */

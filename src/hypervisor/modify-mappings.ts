@@ -8,7 +8,7 @@ import type { Frame } from '../mmu/halves.ts';
 import { FLUSH_ORDER, FLUSH_TLB, FLUSH_TLB_GLOBAL, MODIFY_MASK, ORDERS, PAGES } from './flags.ts';
 import { MARK_KEPT } from './frame-table.ts';
 import { CHANGE } from './gather.ts';
-import { pageOf } from './layout.ts';
+import { END_OF_PAGES, pageOf } from './layout.ts';
 import { EINVAL, ENOMEM, type XenMm } from './mm.ts';
 import { tablesNeeded } from './reserve.ts';
 import { refusesAddress, refusesModify } from './strict.ts';
@@ -37,10 +37,11 @@ export function destroyXenMappings(mm: XenMm, s: Address, e: Address): number {
   return modifyXenMappings(mm, s, e, 0);
 }
 
-/** The same by page numbers, 0 to 2^52 - 1; `end` is exclusive. Xen: modify_xen_mappings(). */
-export function modifyPages(mm: XenMm, first: number, end: number, nf: number): number {
-  if (mm.behaviour.requests === 'strict' && refusesModify(mm, first, end, nf)) return -EINVAL;
+/** The same by page numbers, 0 to 2^52 - 1; `until` is exclusive. Xen: modify_xen_mappings(). */
+export function modifyPages(mm: XenMm, first: number, until: number, nf: number): number {
+  if (mm.behaviour.requests === 'strict' && refusesModify(mm, first, until, nf)) return -EINVAL;
   mm.begin();
+  const end = Math.min(until, END_OF_PAGES);
   const flags = nf & MODIFY_MASK & (mm.options.nx ? -1 : ~NX);
   if (mm.behaviour.onFailure === 'keep') return modifyAll(mm, first, end, flags);
   if (!mm.heap.reserve(tablesToModify(mm, first, end))) return -ENOMEM;

@@ -15,6 +15,8 @@ import { indexAt } from './virt-to-xen.ts';
 // Entries of tables that do not exist yet: of one that would be added, of one that a superpage would be split into.
 const ABSENT = -1;
 const PIECE = -2;
+/** The frame of such an entry: even, and so far below 0 that no page inside a superpage there has a frame of a request. */
+const NOWHERE = -(2 ** 40);
 
 /** Whether a walk for a page ends at an entry of a level and adds nothing below. */
 export type EndsAt = (level: number, flags: number, frame: number, page: number) => boolean;
@@ -30,7 +32,7 @@ export function tablesNeeded(mm: XenMm, first: number, count: number, endsAt: En
     let entry: Entry = mm.root * ENTRIES + indexAt(page, 4);
     for (let level = 4; ; level--) {
       const flags = entry === ABSENT ? 0 : entry === PIECE ? P | PS : mm.tables.read(entry);
-      const frame = entry < 0 ? -1 : mm.tables.frame;
+      const frame = entry < 0 ? NOWHERE : mm.tables.frame;
       if (level === 1 || endsAt(level, flags, frame, page)) {
         page += PAGES[level]! - (page % PAGES[level]!);
         break;

@@ -3,12 +3,12 @@ import { type Address, toHalves } from '../mmu/address.ts';
 import { isPresent, NX, RW } from '../mmu/entry.ts';
 import { type Frame, OFFSET_MASK } from '../mmu/halves.ts';
 import { INVALID_MFN } from './flags.ts';
+import { END_OF_PAGES } from './layout.ts';
 import type { XenMm } from './mm.ts';
 import { leafAt } from './virt-to-xen.ts';
 
 const CANONICAL_LOW_END = 2 ** 35;
 const CANONICAL_HIGH = 2 ** 52 - 2 ** 35;
-const END_OF_PAGES = 2 ** 52;
 
 /** Whether pages `page` to `page + count` are all canonical (48 bits) and do not wrap. */
 const isRange = (page: number, count: number): boolean =>

@@ -55,7 +55,7 @@ export function split(
   flushes: boolean,
 ): boolean {
   const { tables, heap, locks, gather } = mm;
-  const table = heap.alloc();
+  const table = mm.newTable();
   if (table === NO_FRAME) return false;
   const pieceFlags = level === 2 ? smallFlags(mm, 2, frame, flags) : flags;
   const first = level === 2 ? pageFrame(mm, 2, frame) : frame;

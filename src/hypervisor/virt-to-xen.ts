@@ -99,7 +99,7 @@ export function childOf(mm: XenMm, entry: Entry, level: number, page: number): E
  */
 export function populate(mm: XenMm, entry: Entry, level: number): boolean {
   const { tables, heap, locks } = mm;
-  const table = heap.alloc();
+  const table = mm.newTable();
   if (table === NO_FRAME) return false;
   tables.fill(table, 0, 0, 0);
   locks.lockPgdir();

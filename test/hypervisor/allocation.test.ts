@@ -216,7 +216,26 @@ describe.each(PRESETS)('running out of tables, behaviour %s', (behaviour) => {
   });
 });
 
+describe('tables that wait for their flush', () => {
+  it('50: pagewalk: are freed before a request runs out of tables', () => {
+    const xen = boot({ heapFrames: 7 });
+    for (const block of [0, 1, 2, 3]) xen.map(block * M2 + 1, 0x101 + block);
+    xen.map(4 * M2, 4 * M2, M2);
+    expect(xen.destroy(0, 4 * M2 + 5)).toBe(0);
+    expect(xen.mapped()).toEqual([`0x805: 507 x 4K -> 0x805 RW`]);
+    expect(xen.problems()).toEqual([]);
+  });
+});
+
 describe('rolling back', () => {
+  it('50: a piece of a superpage never counts as what is asked for', () => {
+    const xen = boot({ behaviour: { onFailure: 'rollback' } });
+    xen.map(0, G1, G1);
+    xen.mm.heap.budget = 1;
+    expect(mapPages(xen.mm, xen.directmap + 5, 5, 1, 0x81)).toBe(-ENOMEM);
+    expect(xen.mapped()).toEqual(['0x0: 1 x 1G -> 0x40000 RW']);
+  });
+
   const rollback: Partial<Behaviour> = { onFailure: 'rollback' };
   const fresh = (request: Request, behaviour: Partial<Behaviour> = rollback): Booted => {
     const xen = boot({ behaviour });
