@@ -811,8 +811,8 @@ export const MUTANTS = [
     ],
     [
       'map_pgdir_lock is taken before the allocation',
-      '  const table = heap.alloc();\n',
-      '  locks.lockPgdir();\n  const table = heap.alloc();\n  locks.unlockPgdir();\n',
+      '  const table = mm.newTable();\n',
+      '  locks.lockPgdir();\n  const table = mm.newTable();\n  locks.unlockPgdir();\n',
     ],
     [
       'other roots do not hear of a new L4 entry',

@@ -37,6 +37,19 @@ class Threads {
 }
 
 describe('a request to a CPU of another thread', () => {
+  it('that was taken up and not finished still counts as unserved, for whoever asks who does not answer', () => {
+    const threads = new Threads(3);
+    threads.ask(0, 0b110, 1);
+    expect(threads.each[0]!.unserved(0)).toEqual([1, 2]);
+    threads.onDrop = () => {
+      throw new Error('died');
+    };
+    expect(() => threads.each[1]!.serve(1)).toThrow('died');
+    threads.onDrop = () => {};
+    threads.each[2]!.serve(2);
+    expect(threads.each[0]!.unserved(0)).toEqual([1]);
+  });
+
   it('waits for a CPU that runs', () => {
     const threads = new Threads(2);
     threads.ask(0, 0b10, 1);
