@@ -912,7 +912,7 @@ export const MUTANTS = [
   ]),
 
   ...of('src/hypervisor/gather.ts', [
-    ['a change and a resize are flushed together', 'if (this.mustFlushBefore(kind)) this.complete();', ''],
+    ['a change and a resize are flushed together', 'if ((this.#open & ~kind) !== 0) this.complete();', ''],
     [
       'a flush of several pages has the order of one',
       'this.#flags = (this.#flags | flags) & ~FLUSH_ORDER_MASK; // several pages: everything',
@@ -940,6 +940,11 @@ export const MUTANTS = [
   ]),
 
   ...of('src/hypervisor/flush.ts', [
+    [
+      'the number that stands for no flush is given to one',
+      'return number === NEVER_PUBLISHED ? this.#nextNumber() : number;',
+      'return number;',
+    ],
     [
       'other CPUs are not flushed',
       'const others = mask & this.#mailboxes.onlineMask & ~self;',

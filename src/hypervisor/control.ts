@@ -5,7 +5,7 @@ import { MAX_CPUS } from '../cpu/mailboxes.ts';
 export const SYSTEM_STATE = 0;
 /** CPU + 1 that holds `map_pgdir_lock`, 0 where none does. */
 export const PGDIR_LOCK = 1;
-/** Shootdowns begun so far. */
+/** Number of the shootdown or grace period begun last. Wraps. */
 export const SHOOTDOWNS = 3;
 /** Xen: tlbflush_clock. */
 export const TLB_CLOCK = 4;

@@ -21,7 +21,7 @@ import {
   FLUSH_VA_VALID,
 } from './flags.ts';
 import type { Locks } from './locks.ts';
-import type { Flushed, Retired } from './proof.ts';
+import { type Flushed, NEVER_PUBLISHED, type Retired } from './proof.ts';
 import type { Seam } from './seam.ts';
 import type { TlbClock } from './tlb-clock.ts';
 
@@ -89,21 +89,20 @@ export class Flush {
   /** On every online CPU, acknowledged. Xen: flush_area_all(). */
   all(page: number, flags: number): Flushed {
     const { observer } = this.#seam;
-    if (observer === null) return this.mask(this.#mailboxes.onlineMask, page, flags);
-    if (observer.enter('shootdown', page, flags, 0, 0)) return observer.value as Flushed;
-    const proof = this.mask(this.#mailboxes.onlineMask, page, flags);
-    observer.leave(proof, 0);
+    if (observer?.enter('shootdown', page, flags, 0, 0)) return observer.value as Flushed;
+    const proof = this.#nextNumber() as Flushed;
+    this.mask(this.#mailboxes.onlineMask, page, flags);
+    observer?.leave(proof, 0);
     return proof;
   }
 
   /** On the CPUs of a mask that are online. With interrupts off, only on this one. Xen: flush_area_mask(). */
-  mask(mask: number, page: number, flags: number): Flushed {
+  mask(mask: number, page: number, flags: number): void {
     this.requests += 1;
     this.flags |= flags & ~FLUSH_ORDER_MASK;
     const self = 1 << this.#index;
     const others = mask & this.#mailboxes.onlineMask & ~self;
     if (others !== 0 && !this.#locks.irqsOn) bug(`CPU ${this.#index} flushes others with interrupts off`);
-    const proof = ((Atomics.add(this.#control, SHOOTDOWNS, 1) + 1) | 0) as Flushed;
     const remote = (mask & self) !== 0 ? this.local(page, flags) : flags;
     if (others !== 0 && (remote & ~FLUSH_ORDER_MASK & ~FLUSH_VA_VALID) !== 0) {
       const mayAssist = (remote & ~(TLB_FLAGS | FLUSH_ORDER_MASK | FLUSH_VA_VALID)) === 0;
@@ -113,7 +112,6 @@ export class Flush {
       }
     }
     this.poll();
-    return proof;
   }
 
   /**
@@ -121,7 +119,7 @@ export class Flush {
    * Not in Xen: for lookups without a lock.
    */
   gracePeriod(): Retired {
-    const number = ((Atomics.add(this.#control, SHOOTDOWNS, 1) + 1) | 0) as Retired;
+    const number = this.#nextNumber() as Retired;
     this.#mailboxes.waitForQuiet(this.#index);
     return number;
   }
@@ -154,6 +152,12 @@ export class Flush {
   /** As another CPU asked; everything where it asks for nothing in particular. */
   serve(lo: number, hi: number, flags: number): void {
     this.local((hi >>> 0) * 0x10_0000 + (lo >>> 12), flags === 0 ? TLB_FLAGS : flags);
+  }
+
+  /** Of a shootdown or grace period that begins now. Wraps, and leaves out the number that stands for no flush at all. */
+  #nextNumber(): number {
+    const number = (Atomics.add(this.#control, SHOOTDOWNS, 1) + 1) | 0;
+    return number === NEVER_PUBLISHED ? this.#nextNumber() : number;
   }
 
   /** INVLPG; with PCIDs on, for each of those that Xen uses (2 for user and privileged, times 2 with XPTI). */

@@ -52,14 +52,9 @@ export class Gather {
     this.#isGathering = flushing === 'gather';
   }
 
-  /** Whether what is open must be flushed before a change or a resize. */
-  mustFlushBefore(kind: number): boolean {
-    return (this.#open & ~kind) !== 0;
-  }
-
-  /** Before the store of a change or a resize. */
+  /** Before the store of a change or a resize: flushes what is open of the other. */
   before(kind: number): void {
-    if (this.mustFlushBefore(kind)) this.complete();
+    if ((this.#open & ~kind) !== 0) this.complete();
   }
 
   /** After a table was unlinked: it is freed after the flush that `stored` or `complete` makes. */

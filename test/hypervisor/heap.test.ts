@@ -1,7 +1,10 @@
 /** What the heap takes back, on which proof, and from whose pool it gives. */
 import { describe, expect, it } from 'vitest';
-import { PAGE_HYPERVISOR } from '../../src/hypervisor/index.ts';
+import { SHOOTDOWNS } from '../../src/hypervisor/control.ts';
+import { MARK_PUBLISHED } from '../../src/hypervisor/frame-table.ts';
+import { FLUSH_TLB_GLOBAL, PAGE_HYPERVISOR, Xen } from '../../src/hypervisor/index.ts';
 import { NEVER_PUBLISHED } from '../../src/hypervisor/proof.ts';
+import { Machine } from '../../src/index.ts';
 import { boot, M2 } from '../support/hypervisor.ts';
 
 describe('giving a table back', () => {
@@ -55,6 +58,21 @@ describe('giving a table back', () => {
     mm.gather.detach(two);
     mm.heap.free(one, retired);
     expect(() => mm.heap.free(two, retired)).toThrow(/was detached after/);
+  });
+
+  it('goes on where the number of shootdowns wraps: the one that stands for no flush is never given', () => {
+    const machine = new Machine({ memory: { size: 32 * 4096, shared: true } });
+    const xen = new Xen(machine, { heap: { start: 0, size: 32 * 4096 } });
+    const control = new Int32Array(xen.share().state.control);
+    const mm = xen.on(0);
+    for (const last of [2 ** 31 - 1, -2, -1, 0]) {
+      control[SHOOTDOWNS] = last;
+      const frame = mm.heap.alloc();
+      xen.frames.mark(frame, MARK_PUBLISHED);
+      mm.gather.detach(frame);
+      mm.heap.free(frame, last % 2 === 0 ? mm.flush.all(0, FLUSH_TLB_GLOBAL) : mm.flush.gracePeriod());
+      expect(xen.frames.info(frame).state).toBe('free');
+    }
   });
 
   it('a second time is a bug, whatever the proof', () => {
