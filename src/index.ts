@@ -33,7 +33,7 @@ export {
 export type { Address } from './mmu/address.ts';
 export type { HostMemory } from './mmu/host-memory.ts';
 export type { Leaf } from './mmu/leaves.ts';
-export type { MemoryPort, PortObserver, PortOperation } from './mmu/memory-port.ts';
+export type { MemoryPort } from './mmu/memory-port.ts';
 export {
   combine,
   MEMORY_TYPE_NAMES,
@@ -55,4 +55,5 @@ export {
   type SparseOptions,
 } from './mmu/physical-memory.ts';
 export type { RamRange } from './mmu/ram-layout.ts';
+export type { Operation, SeamObserver } from './mmu/seam.ts';
 export type { Replacement } from './mmu/translation-cache.ts';

@@ -4,10 +4,10 @@
  */
 import { FLUSH_CACHE_EVICT, FLUSH_ORDER_MASK, FLUSH_TLB_GLOBAL, FLUSH_VA_VALID, PAGES } from '../hypervisor/flags.ts';
 import type { FrameTable, Provenance } from '../hypervisor/frame-table.ts';
-import type { Operation, SeamObserver } from '../hypervisor/seam.ts';
 import { ENTRIES } from '../hypervisor/tables.ts';
 import { entryHi, entryLo, frameOf, isPresent, PS } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
+import type { Operation, SeamObserver } from '../mmu/seam.ts';
 
 /** An entry, raw. */
 export interface RawEntry {

@@ -9,10 +9,10 @@
  * runs again.
  */
 import { bugOn } from '../bug.ts';
-import { allocate, isSharedBuffer } from '../mmu/buffers.ts';
+import { allocate } from '../mmu/buffers.ts';
+import { at, Bells, MAX_CPUS, mailboxBytes } from './bells.ts';
 
-/** CPUs of one machine at most: the bits of a request word. */
-export const MAX_CPUS = 32;
+export { MAX_CPUS, StuckError } from './bells.ts';
 
 export const OFFLINE = 0;
 export const RUNNING = 1;
@@ -28,81 +28,57 @@ const OPERAND = 2;
 const SEQUENCE = 5;
 /** Counts the flushes that were left to this CPU while it was parked. */
 const GENERATION = 6;
-/** Rung when something changed that this CPU may wait for. */
-const BELL = 7;
-const ASLEEP = 8;
+// 7 and 8: bells.ts
 /** Which `Mailboxes` object runs this CPU. */
 const OWNER = 9;
-/** The CPUs that this one has asked last. */
-const TARGETS = 11;
 /** Counts instruction boundaries, where the CPU holds no pointer into tables. */
 const QUIET = 10;
+/** The CPUs that this one has asked last. */
+const TARGETS = 11;
 /** By sender: the number of the last request that this CPU has served. */
 const SERVED = 32;
-const WORDS = SERVED + MAX_CPUS;
 
-/** The header: counts `Mailboxes` objects, so that each has a number; and the CPUs that sleep. */
+/** In the header: counts `Mailboxes` objects, so that each has a number. */
 const OBJECTS = 0;
-const SLEEPERS = 1;
-const HEADER = 16;
-
-/** Turns of a wait before it sleeps. Threads that outnumber cores make pure spinning cost 7 to 50 ms an operation. */
-const SPINS = 2000;
-/** A sleeper looks by itself this often: no ring is lost for longer. */
-const NAP_MS = 5;
 
 /** Drops translations as another CPU asked. */
 export type RequestHandler = (lo: number, hi: number, flags: number) => void;
 
-/** A wait that lasted longer than it may: a CPU died or stopped serving requests. */
-export class StuckError extends Error {
-  override readonly name: string = 'StuckError';
-}
-
-export class Mailboxes {
-  readonly buffer: ArrayBufferLike;
-  readonly count: number;
-  /** How long a wait may last before it is reported as a `StuckError`. */
-  patienceMs = 5000;
-  /** Says more of a wait that got stuck: who holds what. */
-  explainStuck: (cpu: number) => string = () => '';
-
-  readonly #words: Int32Array;
+export class Mailboxes extends Bells {
+  /** Whether a request to a CPU that this thread runs too is served at once; off where somebody else decides when. */
+  servesAtOnce = true;
   readonly #self: number;
   /** By CPU, of those that this thread runs. */
   readonly #handlers: (RequestHandler | undefined)[];
   readonly #seenGeneration: Int32Array;
-  /** Scratch of `serve`. */
-  readonly #numbers: Int32Array;
+  /** By sender: the number of its request that `drop` has taken and `acknowledge` is yet to tell it of. */
+  readonly taken: Int32Array;
 
   /** Opens the mailboxes of `count` CPUs, new ones where no buffer is given. */
   constructor(count: number, buffer?: ArrayBufferLike, shared = false) {
     if (!Number.isInteger(count) || count < 1 || count > MAX_CPUS)
       throw new RangeError(`a machine has 1 to ${MAX_CPUS} CPUs, not ${count}`);
-    const bytes = 4 * (HEADER + count * WORDS);
-    this.buffer = buffer ?? allocate(bytes, { shared });
-    this.count = count;
-    this.#words = new Int32Array(this.buffer);
-    this.#self = Atomics.add(this.#words, OBJECTS, 1) + 1;
+    super(count, buffer ?? allocate(mailboxBytes(count), { shared }));
+    this.#self = Atomics.add(this.words, OBJECTS, 1) + 1;
     this.#handlers = new Array(count);
     this.#seenGeneration = new Int32Array(count);
-    this.#numbers = new Int32Array(count);
+    this.taken = new Int32Array(count);
   }
 
   /** Makes this thread the one that runs a CPU. */
   adopt(cpu: number, handler: RequestHandler): void {
     this.#handlers[cpu] = handler;
-    this.#seenGeneration[cpu] = Atomics.load(this.#words, at(cpu, GENERATION));
-    Atomics.store(this.#words, at(cpu, OWNER), this.#self);
-    Atomics.store(this.#words, at(cpu, STATE), RUNNING);
+    this.#seenGeneration[cpu] = Atomics.load(this.words, at(cpu, GENERATION));
+    Atomics.store(this.words, at(cpu, OWNER), this.#self);
+    Atomics.store(this.words, at(cpu, STATE), RUNNING);
   }
 
   isLocal(cpu: number): boolean {
-    return this.#handlers[cpu] !== undefined && Atomics.load(this.#words, at(cpu, OWNER)) === this.#self;
+    return this.#handlers[cpu] !== undefined && Atomics.load(this.words, at(cpu, OWNER)) === this.#self;
   }
 
   stateOf(cpu: number): number {
-    return Atomics.load(this.#words, at(cpu, STATE));
+    return Atomics.load(this.words, at(cpu, STATE));
   }
 
   stateName(cpu: number): 'offline' | 'running' | 'parked' {
@@ -123,34 +99,42 @@ export class Mailboxes {
   /** Before a CPU's thread does something else for a while: the others no longer wait for it. */
   park(cpu: number): void {
     this.serve(cpu);
-    Atomics.store(this.#words, at(cpu, STATE), PARKED);
-    this.#ringAll();
+    Atomics.store(this.words, at(cpu, STATE), PARKED);
+    this.ringAll();
   }
 
   /** Runs again, whatever was to be dropped meanwhile dropped. */
   unpark(cpu: number): void {
     bugOn(this.stateOf(cpu) === OFFLINE, () => `CPU ${cpu} is offline and cannot be unparked`);
-    Atomics.store(this.#words, at(cpu, STATE), RUNNING);
+    Atomics.store(this.words, at(cpu, STATE), RUNNING);
     this.serve(cpu);
   }
 
   /** A CPU that makes no access any more, as after its thread ended: nobody waits for it. */
   setOffline(cpu: number): void {
-    Atomics.store(this.#words, at(cpu, STATE), OFFLINE);
-    this.#ringAll();
+    Atomics.store(this.words, at(cpu, STATE), OFFLINE);
+    this.ringAll();
+  }
+
+  /** Whether somebody waits for this CPU, or it slept through something. */
+  isAsked(cpu: number): boolean {
+    return Atomics.load(this.words, at(cpu, REQUESTS)) !== 0 || this.#isBehind(cpu);
   }
 
   /** Serves the requests to a CPU that this thread runs: drops first, then acknowledges. */
   serve(cpu: number): void {
-    const words = this.#words;
-    if (Atomics.load(words, at(cpu, REQUESTS)) === 0 && !this.#isBehind(cpu)) return;
+    if (this.isAsked(cpu)) this.acknowledge(cpu, this.drop(cpu));
+  }
+
+  /** The first half of `serve`: drops what was asked for. Returns the bits of those who asked. */
+  drop(cpu: number): number {
+    const words = this.words;
     const handler = this.#handlers[cpu]!;
     bugOn(handler === undefined, () => `CPU ${cpu} is not run by this thread`);
     const senders = Atomics.exchange(words, at(cpu, REQUESTS), 0);
-    const numbers = this.#numbers;
     for (let sender = 0; sender < this.count; sender++) {
       if ((senders & (1 << sender)) === 0) continue;
-      numbers[sender] = Atomics.load(words, at(sender, SEQUENCE));
+      this.taken[sender] = Atomics.load(words, at(sender, SEQUENCE));
       const operand = at(sender, OPERAND);
       handler(words[operand]!, words[operand + 1]!, words[operand + 2]!);
     }
@@ -159,16 +143,26 @@ export class Mailboxes {
       this.#seenGeneration[cpu] = Atomics.load(words, at(cpu, GENERATION));
       handler(0, 0, 0);
     }
+    return senders;
+  }
+
+  /** The second half of `serve`: tells those who asked. */
+  acknowledge(cpu: number, senders: number): void {
     for (let sender = 0; sender < this.count; sender++) {
       if ((senders & (1 << sender)) === 0) continue;
-      Atomics.store(words, at(cpu, SERVED + sender), numbers[sender]!);
+      Atomics.store(this.words, at(cpu, SERVED + sender), this.taken[sender]!);
       this.ring(sender);
     }
   }
 
   /** Asks the CPUs in `mask` to drop what (lo, hi, flags) says, and returns when all have. `flags` 0 asks for everything. */
   request(sender: number, mask: number, lo: number, hi: number, flags: number): void {
-    const words = this.#words;
+    this.awaitServed(sender, mask, this.post(sender, mask, lo, hi, flags));
+  }
+
+  /** The first half of `request`: asks. Returns the number of the request. */
+  post(sender: number, mask: number, lo: number, hi: number, flags: number): number {
+    const words = this.words;
     const operand = at(sender, OPERAND);
     words[operand] = lo;
     words[operand + 1] = hi;
@@ -177,61 +171,42 @@ export class Mailboxes {
     Atomics.store(words, at(sender, SEQUENCE), number);
     const targets = mask & ~(1 << sender);
     Atomics.store(words, at(sender, TARGETS), targets);
-    if (targets === 0) return;
     for (let target = 0; target < this.count; target++) {
       if ((targets & (1 << target)) === 0) continue;
       Atomics.or(words, at(target, REQUESTS), 1 << sender);
-      if (this.stateOf(target) === RUNNING && this.isLocal(target)) this.serve(target);
+      if (this.servesAtOnce && this.stateOf(target) === RUNNING && this.isLocal(target)) this.serve(target);
       else this.ring(target);
     }
-    this.waitUntil(sender, 'the acknowledgement of a flush', () => this.#isServed(targets, sender, number));
+    return number;
   }
 
-  /**
-   * Waits, serving the requests to `cpu`, until `condition` holds. Never spins for long: sleeps on its own bell, and never
-   * where the platform forbids it. StuckError after `patienceMs`.
-   */
-  waitUntil(cpu: number, what: string, condition: () => boolean): void {
-    for (let turn = 0; turn < SPINS; turn++) {
-      if (condition()) return;
-      this.serve(cpu);
+  /** The second half: waits until all have dropped it. */
+  awaitServed(sender: number, mask: number, number: number): void {
+    if (this.isServed(sender, mask, number)) return;
+    this.waitUntil(sender, 'the acknowledgement of a flush', () => this.isServed(sender, mask, number));
+  }
+
+  /** Whether all targets have served a request; for those that are parked or offline the sender does the bookkeeping. */
+  isServed(sender: number, mask: number, number: number): boolean {
+    const words = this.words;
+    const targets = mask & ~(1 << sender);
+    for (let target = 0; target < this.count; target++) {
+      if ((targets & (1 << target)) === 0 || this.#has(target, sender, number)) continue;
+      if (this.stateOf(target) === RUNNING) return false;
+      Atomics.add(words, at(target, GENERATION), 1);
+      Atomics.store(words, at(target, SERVED + sender), number);
     }
-    const words = this.#words;
-    const start = Date.now();
-    this.#setAsleep(cpu, 1);
-    for (;;) {
-      const bell = Atomics.load(words, at(cpu, BELL));
-      this.serve(cpu);
-      if (condition()) break;
-      if (CAN_SLEEP && isSharedBuffer(this.buffer)) Atomics.wait(words, at(cpu, BELL), bell, NAP_MS);
-      if (Date.now() - start > this.patienceMs) {
-        this.#setAsleep(cpu, -1);
-        throw new StuckError(`CPU ${cpu} waited ${this.patienceMs} ms for ${what}${this.explainStuck(cpu)}`);
-      }
-    }
-    this.#setAsleep(cpu, -1);
-  }
-
-  /** Wakes a CPU that may wait for what has just changed. */
-  ring(cpu: number): void {
-    Atomics.add(this.#words, at(cpu, BELL), 1);
-    if (Atomics.load(this.#words, at(cpu, ASLEEP)) !== 0) Atomics.notify(this.#words, at(cpu, BELL));
-  }
-
-  /** Wakes every CPU that sleeps. */
-  ringSleepers(): void {
-    if (Atomics.load(this.#words, SLEEPERS) === 0) return;
-    for (let cpu = 0; cpu < this.count; cpu++) if (Atomics.load(this.#words, at(cpu, ASLEEP)) !== 0) this.ring(cpu);
+    return true;
   }
 
   /** At an instruction boundary of a CPU. */
   noteQuiet(cpu: number): void {
-    Atomics.add(this.#words, at(cpu, QUIET), 1);
+    Atomics.add(this.words, at(cpu, QUIET), 1);
   }
 
   /** Waits until every other CPU that another thread runs has passed an instruction boundary, or is parked or offline. */
   waitForQuiet(cpu: number): void {
-    const words = this.#words;
+    const words = this.words;
     const before = Array.from({ length: this.count }, (_, other) => Atomics.load(words, at(other, QUIET)));
     this.waitUntil(cpu, 'an instruction boundary of every CPU', () =>
       before.every(
@@ -246,44 +221,18 @@ export class Mailboxes {
 
   /** The CPUs that have not yet served the last request of `sender`, for reports. */
   unserved(sender: number): number[] {
-    const number = Atomics.load(this.#words, at(sender, SEQUENCE));
-    const targets = Atomics.load(this.#words, at(sender, TARGETS));
+    const number = Atomics.load(this.words, at(sender, SEQUENCE));
+    const targets = Atomics.load(this.words, at(sender, TARGETS));
     return Array.from({ length: this.count }, (_, cpu) => cpu).filter(
       (cpu) => (targets & (1 << cpu)) !== 0 && !this.#has(cpu, sender, number),
     );
   }
 
   #has(target: number, sender: number, number: number): boolean {
-    return Atomics.load(this.#words, at(target, SERVED + sender)) === number;
-  }
-
-  #setAsleep(cpu: number, change: 1 | -1): void {
-    Atomics.store(this.#words, at(cpu, ASLEEP), change === 1 ? 1 : 0);
-    Atomics.add(this.#words, SLEEPERS, change);
+    return Atomics.load(this.words, at(target, SERVED + sender)) === number;
   }
 
   #isBehind(cpu: number): boolean {
-    return Atomics.load(this.#words, at(cpu, GENERATION)) !== this.#seenGeneration[cpu];
-  }
-
-  #ringAll(): void {
-    for (let cpu = 0; cpu < this.count; cpu++) this.ring(cpu);
-  }
-
-  /** Whether all targets have served a request; for those that are parked or offline the sender does the bookkeeping. */
-  #isServed(targets: number, sender: number, number: number): boolean {
-    const words = this.#words;
-    for (let target = 0; target < this.count; target++) {
-      if ((targets & (1 << target)) === 0 || this.#has(target, sender, number)) continue;
-      if (this.stateOf(target) === RUNNING) return false;
-      Atomics.add(words, at(target, GENERATION), 1);
-      Atomics.store(words, at(target, SERVED + sender), number);
-    }
-    return true;
+    return Atomics.load(this.words, at(cpu, GENERATION)) !== this.#seenGeneration[cpu];
   }
 }
-
-const at = (cpu: number, word: number): number => HEADER + cpu * WORDS + word;
-
-/** A browser's main thread may not sleep. */
-const CAN_SLEEP: boolean = typeof document === 'undefined';

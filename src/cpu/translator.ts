@@ -1,39 +1,27 @@
 /**
- * From a linear address to a frame: TLB, else paging-structure caches and a walk, then fill. And everything that drops
- * what is cached.
- *
- * The TLB, the structure caches and the hit views are one CPU's own. What other CPUs write to the tables is seen by the
- * next walk.
+ * From a linear address to a frame: TLB, else paging-structure caches and a walk, then fill. What other CPUs write to the
+ * tables is seen by the next walk.
  */
-import { DIRTY, GLOBAL, IMPLICIT, type Regime, STACK, WRITE } from '../mmu/access.ts';
+import { DIRTY, IMPLICIT, type Regime, STACK, WRITE } from '../mmu/access.ts';
 import { type Frame, isCanonical } from '../mmu/halves.ts';
 import type { MemoryPort } from '../mmu/memory-port.ts';
 import { MemoryTypeRegisters } from '../mmu/memory-type.ts';
-import { StructureCaches } from '../mmu/structure-cache.ts';
-import { Tlb } from '../mmu/tlb.ts';
-import { GLOBAL_CONTEXT } from '../mmu/translation-cache.ts';
 import { MAPPED, Walker } from '../mmu/walk.ts';
-import { type CacheOptions, cacheShapes } from './cache-options.ts';
-import { Counters } from './counters.ts';
+import type { CacheOptions } from './cache-options.ts';
+import { CachedTranslations } from './cached-translations.ts';
 import { Fault, GP, NONE, PF, SS } from './fault.ts';
 import type { Features, Policy } from './features.ts';
 import { DROP_ALL, DROP_PCID, REFUSED } from './invalidation.ts';
 import { REGIME_SUPERVISOR, Registers, type RegisterValues } from './registers.ts';
-import { Views } from './views.ts';
 
 /** Frame bit 8 is address bit 20. */
 const A20_FRAME = 1 << 8;
 
-export class Translator {
+export class Translator extends CachedTranslations {
   readonly features: Features;
   readonly policy: Policy;
   readonly port: MemoryPort;
-  readonly registers: Registers;
   readonly walker: Walker;
-  readonly tlb: Tlb;
-  readonly structures: StructureCaches;
-  readonly views: Views = new Views();
-  readonly counters: Counters = new Counters();
   readonly fault: Fault = new Fault();
   /** Asked for the type of a translation, never by one. */
   readonly memoryTypes: MemoryTypeRegisters;
@@ -56,18 +44,14 @@ export class Translator {
   #a20Mask = 0;
 
   constructor(features: Features, policy: Policy, port: MemoryPort, caches: CacheOptions) {
+    super(new Registers(features, policy, port), caches);
     this.features = features;
     this.policy = policy;
     this.port = port;
     port.reportsAccessedDirty = policy.accessedDirtyStores === 'reported';
-    this.registers = new Registers(features, policy, port);
     this.memoryTypes = new MemoryTypeRegisters(features.maxPhyAddr);
     this.walker = new Walker(port);
     this.walker.accessedOnFault = policy.accessedOnFault;
-    const shapes = cacheShapes(caches);
-    this.tlb = new Tlb(shapes.tlb, (lo, hi, shift) => this.#dropViews(lo, hi, shift > 12));
-    this.structures = new StructureCaches(shapes.structures);
-    this.views.useRegime(this.registers.regime);
   }
 
   /** Whether A20 is masked: address bit 20 of the final physical address is then 0. Walks are not affected. */
@@ -97,7 +81,7 @@ export class Translator {
       return NONE;
     }
     const regime = this.regimeOf(access);
-    if (tlb.find(lo, hi, registers.pcid)) {
+    if (this.findInTlb(lo, hi)) {
       counters.hits += 1;
       const { rights } = tlb;
       const denial = regime.denial(rights, access);
@@ -107,7 +91,7 @@ export class Translator {
         return NONE;
       }
       if (denial !== 0 && this.policy.deniedHit === 'fault') return this.#pageFault(regime, denial, lo, hi, access);
-      if (denial !== 0) this.#dropPage(lo, hi);
+      if (denial !== 0) this.dropTranslation(lo, hi);
     }
     counters.misses += 1;
     return this.#walkAndFill(regime, lo, hi, access);
@@ -146,56 +130,11 @@ export class Translator {
     const { registers, tlb, structures } = this;
     tlb.useFormat(registers.format);
     structures.useFormat(registers.format);
-    if (drop === DROP_ALL) {
-      tlb.flushAll();
-      structures.flushAll();
-    } else if (drop === DROP_PCID) {
-      tlb.flush(registers.pcid);
-      structures.flush(registers.pcid);
-    }
-    if (drop === DROP_ALL || drop === DROP_PCID) this.counters.invalidations += 1;
-    this.views.dropAll();
+    if (drop === DROP_ALL) this.dropAll();
+    else if (drop === DROP_PCID) this.dropPcid(registers.pcid);
+    else this.views.dropAll();
     this.views.useRegime(registers.regime);
     return NONE;
-  }
-
-  /** INVLPG: the page of any size for the current PCID and globally, and all structure-cache entries of the PCID. */
-  invlpg(lo: number, hi: number): void {
-    if (this.registers.format.levels === 0) return;
-    this.counters.invalidations += 1;
-    this.#dropPage(lo, hi);
-    this.structures.flush(this.registers.pcid);
-  }
-
-  /** INVPCID type 0: one address of one PCID, not global. */
-  dropAddress(lo: number, hi: number, pcid: number): void {
-    this.counters.invalidations += 1;
-    this.#dropViews(lo, hi, this.tlb.dropOf(lo, hi, pcid) > 1);
-    this.structures.dropAddress(lo, hi, pcid);
-  }
-
-  /** INVPCID type 1: one PCID, not global. */
-  dropPcid(pcid: number): void {
-    this.counters.invalidations += 1;
-    this.tlb.flush(pcid);
-    this.structures.flush(pcid);
-    this.views.dropAll();
-  }
-
-  /** INVPCID type 3: all PCIDs, not global. */
-  dropNonGlobal(): void {
-    this.counters.invalidations += 1;
-    this.tlb.flushNonGlobal();
-    this.structures.flushAll();
-    this.views.dropAll();
-  }
-
-  /** INVPCID type 2, and whatever may safely drop everything. */
-  dropAll(): void {
-    this.counters.invalidations += 1;
-    this.tlb.flushAll();
-    this.structures.flushAll();
-    this.views.dropAll();
   }
 
   /** Records a fault that is not a page fault. */
@@ -206,7 +145,7 @@ export class Translator {
 
   #walkAndFill(regime: Regime, lo: number, hi: number, access: number): number {
     const { registers, walker, structures, counters } = this;
-    const { format, pcid } = registers;
+    const { format } = registers;
     counters.walks += 1;
     const root = registers.rootOf(lo);
     if (root < 0) {
@@ -217,17 +156,13 @@ export class Translator {
         registers.pdptes.values[2 * (lo >>> 30) + 1]!,
       );
     }
-    structures.find(format, root, lo, hi, pcid);
+    this.findStructure(root, lo, hi);
     const { level, table, rights } = structures;
     if (walker.walk(format, regime, level, table, rights, lo, hi, access, 'mark') !== MAPPED) {
       this.#pageFault(regime, walker.cause, lo, hi, access);
       return this.#stoppedBy(walker.level, walker.los[walker.level]!, walker.his[walker.level]!);
     }
-    structures.fill(walker, lo, hi, pcid);
-    const isGlobal = registers.isGlobalEnabled && (walker.rights & GLOBAL) !== 0;
-    const context = isGlobal ? GLOBAL_CONTEXT : pcid;
-    if (this.tlb.fill(lo, hi, context, walker.level, walker.pageFrame, walker.rights))
-      this.#dropViews(lo, hi, walker.level > 1);
+    this.keep(walker, lo, hi);
     this.#take(walker.pageFrame, walker.rights, walker.level, lo);
     return NONE;
   }
@@ -243,8 +178,7 @@ export class Translator {
   /** A page fault drops the translation of the page and the structure-cache entries used for the address. */
   #pageFault(regime: Regime, cause: number, lo: number, hi: number, access: number): number {
     this.counters.faults += 1;
-    this.#dropPage(lo, hi);
-    this.structures.dropAddress(lo, hi, this.registers.pcid);
+    this.dropFaulting(lo, hi);
     this.cr2Lo = lo;
     this.cr2Hi = hi;
     return this.fault.set(PF, regime.errorCode(cause, access), lo, hi, access);
@@ -255,14 +189,5 @@ export class Translator {
     this.fault.entryLo = entryLo;
     this.fault.entryHi = entryHi;
     return this.fault.vector;
-  }
-
-  #dropPage(lo: number, hi: number): void {
-    this.#dropViews(lo, hi, this.tlb.dropPage(lo, hi, this.registers.pcid) > 1);
-  }
-
-  #dropViews(lo: number, hi: number, isLarge: boolean): void {
-    if (isLarge) this.views.dropAll();
-    else this.views.dropPage(lo, hi);
   }
 }

@@ -10,6 +10,7 @@ import { bug } from '../bug.ts';
 import { CR4_PCIDE } from '../cpu/control-bits.ts';
 import type { Cpu } from '../cpu/cpu.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
+import type { Seam } from '../mmu/seam.ts';
 import { SHOOTDOWNS } from './control.ts';
 import {
   FLUSH_CACHE_EVICT,
@@ -22,7 +23,6 @@ import {
 } from './flags.ts';
 import type { Locks } from './locks.ts';
 import { type Flushed, NEVER_PUBLISHED, type Retired } from './proof.ts';
-import type { Seam } from './seam.ts';
 import type { TlbClock } from './tlb-clock.ts';
 
 const XEN_PCIDS = 4;
@@ -88,11 +88,8 @@ export class Flush {
 
   /** On every online CPU, acknowledged. Xen: flush_area_all(). */
   all(page: number, flags: number): Flushed {
-    const { observer } = this.#seam;
-    if (observer?.enter('shootdown', page, flags, 0, 0)) return observer.value as Flushed;
-    const proof = this.#nextNumber() as Flushed;
+    const proof = this.#begin('shootdown', page, flags) as Flushed;
     this.mask(this.#mailboxes.onlineMask, page, flags);
-    observer?.leave(proof, 0);
     return proof;
   }
 
@@ -108,10 +105,27 @@ export class Flush {
       const mayAssist = (remote & ~(TLB_FLAGS | FLUSH_ORDER_MASK | FLUSH_VA_VALID)) === 0;
       if (this.#assisted === undefined || !mayAssist || !this.#assisted(others, page, remote)) {
         for (let cpu = 0; cpu < this.#mailboxes.count; cpu++) if ((others & (1 << cpu)) !== 0) this.ipis += 1;
-        this.#mailboxes.request(this.#index, others, (page * 4096) | 0, pageHi(page), remote & ~FLUSH_NO_ASSIST);
+        this.acknowledged(others, this.request(others, page, remote & ~FLUSH_NO_ASSIST));
       }
     }
     this.poll();
+  }
+
+  /** Asks other CPUs to drop, and returns the number of the request. */
+  request(others: number, page: number, flags: number): number {
+    const { observer } = this.#seam;
+    if (observer?.enter('request', others, page, flags, 0)) return observer.value;
+    const number = this.#mailboxes.post(this.#index, others, (page * 4096) | 0, pageHi(page), flags);
+    observer?.leave(number, 0);
+    return number;
+  }
+
+  /** Waits until they have. */
+  acknowledged(others: number, number: number): void {
+    const { observer } = this.#seam;
+    if (observer?.enter('acknowledge', others, number, 0, 0)) return;
+    this.#mailboxes.awaitServed(this.#index, others, number);
+    observer?.leave(0, 0);
   }
 
   /**
@@ -119,13 +133,29 @@ export class Flush {
    * Not in Xen: for lookups without a lock.
    */
   gracePeriod(): Retired {
-    const number = this.#nextNumber() as Retired;
+    const number = this.#begin('graceBegin', 0, 0) as Retired;
+    const { observer } = this.#seam;
+    if (observer?.enter('graceEnd', number, 0, 0, 0)) return number;
     this.#mailboxes.waitForQuiet(this.#index);
+    observer?.leave(0, 0);
     return number;
   }
 
   /** On this CPU. Returns the flags that other CPUs still have to see to. Xen: flush_area_local(). */
   local(page: number, flags: number): number {
+    const { observer } = this.#seam;
+    if (observer?.enter('flush', page, flags, 0, 0)) return observer.value;
+    const remote = this.#drop(page, flags);
+    observer?.leave(remote, 0);
+    return remote;
+  }
+
+  /** As another CPU asked; everything where it asks for nothing in particular. */
+  serve(lo: number, hi: number, flags: number): void {
+    this.#drop((hi >>> 0) * 0x10_0000 + (lo >>> 12), flags === 0 ? TLB_FLAGS : flags);
+  }
+
+  #drop(page: number, flags: number): number {
     const order = (flags & FLUSH_ORDER_MASK) - 1;
     if ((flags & TLB_FLAGS) !== 0) {
       if (order === 0) this.#page((page * 4096) | 0, pageHi(page));
@@ -149,12 +179,16 @@ export class Flush {
     if (mask !== 0) this.mask(mask, 0, FLUSH_TLB | FLUSH_NO_ASSIST);
   }
 
-  /** As another CPU asked; everything where it asks for nothing in particular. */
-  serve(lo: number, hi: number, flags: number): void {
-    this.local((hi >>> 0) * 0x10_0000 + (lo >>> 12), flags === 0 ? TLB_FLAGS : flags);
+  /** The number of a shootdown or grace period that begins now. */
+  #begin(operation: 'shootdown' | 'graceBegin', page: number, flags: number): number {
+    const { observer } = this.#seam;
+    if (observer?.enter(operation, page, flags, 0, 0)) return observer.value;
+    const number = this.#nextNumber();
+    observer?.leave(number, 0);
+    return number;
   }
 
-  /** Of a shootdown or grace period that begins now. Wraps, and leaves out the number that stands for no flush at all. */
+  /** Wraps, and leaves out the number that stands for no flush at all. */
   #nextNumber(): number {
     const number = (Atomics.add(this.#control, SHOOTDOWNS, 1) + 1) | 0;
     return number === NEVER_PUBLISHED ? this.#nextNumber() : number;

@@ -8,12 +8,12 @@
  * not wait: requests go upwards, and what they changed lies below the superpage that they split.
  */
 import type { Frame } from '../mmu/halves.ts';
+import type { Seam } from '../mmu/seam.ts';
 import { SHOOTDOWNS } from './control.ts';
 import { FLUSH_CACHE_EVICT, FLUSH_ORDER_MASK } from './flags.ts';
 import type { Flush } from './flush.ts';
 import { DETACHED, type FrameTable } from './frame-table.ts';
 import type { Heap } from './heap.ts';
-import type { Seam } from './seam.ts';
 
 export const CHANGE = 1;
 export const RESIZE = 2;

@@ -10,6 +10,7 @@ import { bug } from '../bug.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
+import type { Seam } from '../mmu/seam.ts';
 import { FRESH, FRESH_END, HARDWARE_DOMAIN, POOL, POOL_LOCK, SYS_STATE_EARLY_BOOT, SYSTEM_STATE } from './control.ts';
 import {
   COUNT_HI,
@@ -29,7 +30,6 @@ import {
   TYPE_HI,
 } from './frame-table.ts';
 import { NEVER_PUBLISHED, type Proof } from './proof.ts';
-import type { Seam } from './seam.ts';
 
 /** No frame left. */
 export const NO_FRAME = -1;

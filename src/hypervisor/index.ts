@@ -1,4 +1,6 @@
 /** pagewalk/hypervisor: Xen's mapping layer on a `Machine`. Start with `Xen`; docs/xen-names.md lists names and deviations. */
+
+export type { Operation, SeamObserver } from '../mmu/seam.ts';
 export {
   BEHAVIOURS,
   type Behaviour,
@@ -52,7 +54,6 @@ export { modifyXenMappingsLite } from './modify-lite.ts';
 export { destroyXenMappings, modifyPages, modifyXenMappings } from './modify-mappings.ts';
 export type { Flushed, NeverPublished, Proof, Retired } from './proof.ts';
 export { type Reach, Roots, type SharedRoots } from './roots.ts';
-export type { Operation, SeamObserver } from './seam.ts';
 export { lookUp, type Slot, virtToXenL1e, virtToXenL2e, virtToXenL3e } from './virt-to-xen.ts';
 export {
   type SharedVmapAreas,

@@ -7,7 +7,7 @@
  */
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import { allocate } from '../mmu/buffers.ts';
-import type { Seam } from './seam.ts';
+import type { Seam } from '../mmu/seam.ts';
 
 /** Whoever takes a step: one CPU's memory manager. Not in Xen: there it is the CPU that runs. */
 export interface Stepper extends Seam {

@@ -10,10 +10,10 @@
 import { bug } from '../bug.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
+import type { Seam } from '../mmu/seam.ts';
 import type { Locking } from './behaviour.ts';
 import { PGDIR_LOCK } from './control.ts';
 import { type FrameTable, HOLDER, PGT_LOCKED_HI, TYPE_HI } from './frame-table.ts';
-import type { Seam } from './seam.ts';
 
 /** What the seam's observer is told of `map_pgdir_lock` instead of a frame. */
 export const LOCK_PGDIR = -1;
@@ -34,8 +34,6 @@ export class Locks {
   readonly #isShared: boolean;
   /** Frame of the L3 table whose lock this CPU holds, or LOCK_PGDIR in its place; NOTHING. */
   #outer: Frame = NOTHING;
-  /** Where that table's page_info lies. */
-  #outerAt = 0;
   #holdsPgdir = false;
 
   constructor(
@@ -110,23 +108,11 @@ export class Locks {
     return held.length === 0 ? 'no lock' : held.join(' and ');
   }
 
-  #lock(what: Frame): void {
-    this.#checkIrqs(what);
-    const { observer } = this.#seam;
-    if (observer?.enter('lock', what, 0, 0, 0)) return;
-    if (!this.#try(what)) this.#wait(what);
-    observer?.leave(0, 0);
-  }
-
-  #wait(what: Frame): void {
-    this.#mailboxes.waitUntil(this.#cpu, named(what), () => this.#try(what));
-  }
-
-  #try(what: Frame): boolean {
+  /** The step that takes a lock: false where somebody holds it. */
+  tryToTake(what: Frame): boolean {
     if (what === LOCK_PGDIR) return this.#exchange(this.#control, PGDIR_LOCK, 0, this.#cpu + 1);
     const { words } = this.#frames;
     const at = this.#frames.at(what);
-    this.#outerAt = at;
     const type = words[at + TYPE_HI]!; // the exchange tells whether it is so
     if ((type & PGT_LOCKED_HI) !== 0) return false;
     if (!this.#exchange(words, at + TYPE_HI, type, type | PGT_LOCKED_HI)) return false;
@@ -134,22 +120,39 @@ export class Locks {
     return true;
   }
 
-  #unlock(what: Frame): void {
-    const { observer } = this.#seam;
-    if (observer?.enter('unlock', what, 0, 0, 0)) return;
+  /** The step that drops it. */
+  release(what: Frame): void {
     if (what === LOCK_PGDIR) {
       if (!this.#exchange(this.#control, PGDIR_LOCK, this.#cpu + 1, 0))
         bug('map_pgdir_lock is unlocked by another CPU');
     } else {
       const { words } = this.#frames;
-      const at = this.#outerAt;
+      const at = this.#frames.at(what);
       words[at + HOLDER] = 0;
       const type = words[at + TYPE_HI]!; // while it is locked, nobody else writes it
       if ((type & PGT_LOCKED_HI) === 0) bug(`${named(what)} is unlocked, and was not locked`);
       if (!this.#exchange(words, at + TYPE_HI, type, type & ~PGT_LOCKED_HI)) bug(`${named(what)} changed while locked`);
     }
-    if (observer !== null) observer.leave(0, 0);
     if (this.#isShared) this.#mailboxes.ringSleepers();
+  }
+
+  #lock(what: Frame): void {
+    this.#checkIrqs(what);
+    const { observer } = this.#seam;
+    if (observer?.enter('lock', what, 0, 0, 0)) return;
+    if (!this.tryToTake(what)) this.#wait(what);
+    observer?.leave(0, 0);
+  }
+
+  #wait(what: Frame): void {
+    this.#mailboxes.waitUntil(this.#cpu, named(what), () => this.tryToTake(what));
+  }
+
+  #unlock(what: Frame): void {
+    const { observer } = this.#seam;
+    if (observer?.enter('unlock', what, 0, 0, 0)) return;
+    this.release(what);
+    observer?.leave(0, 0);
   }
 
   /** Compare and set; without other threads a comparison and a store do (3 instead of 10 ns). */

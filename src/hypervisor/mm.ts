@@ -6,6 +6,7 @@ import { bug } from '../bug.ts';
 import type { Cpu } from '../cpu/cpu.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import type { Frame } from '../mmu/halves.ts';
+import type { Seam, SeamObserver } from '../mmu/seam.ts';
 import type { Behaviour, Locking } from './behaviour.ts';
 import { SYS_STATE_BOOT, SYSTEM_STATE } from './control.ts';
 import { Flush, type FlushOptions } from './flush.ts';
@@ -14,7 +15,6 @@ import { Gather } from './gather.ts';
 import { Heap, NO_FRAME } from './heap.ts';
 import { Locks } from './locks.ts';
 import { MapRequest } from './map-request.ts';
-import type { Seam, SeamObserver } from './seam.ts';
 import { type Entry, Tables } from './tables.ts';
 import { TlbClock } from './tlb-clock.ts';
 

@@ -9,9 +9,9 @@ import { entryHi, entryLo, flagsOf, frameOf, G, P } from '../mmu/entry.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
 import { PAGE_DIRTY } from '../mmu/page-flags.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
+import type { Seam } from '../mmu/seam.ts';
 import { PAGE_CACHE_ATTRS, PAGES } from './flags.ts';
 import { COUNT_HI, type FrameTable, MARK_PUBLISHED, PGC_STATE_HI } from './frame-table.ts';
-import type { Seam } from './seam.ts';
 import { infoOf, TableCounters } from './table-counters.ts';
 
 /** Entries of a table. */

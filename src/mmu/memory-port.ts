@@ -8,21 +8,15 @@
 import { type Frame, PAGE_SIZE } from './halves.ts';
 import { PAGE_ROM } from './page-flags.ts';
 import type { PhysicalMemory } from './physical-memory.ts';
-
-export type PortOperation = 'load' | 'compareExchange';
-
-/** Told of each operation on shared state before it happens. `index` counts entries of `size` bytes in the frame `table`. */
-export interface PortObserver {
-  before(operation: PortOperation, table: Frame, index: number, size: number): void;
-}
+import type { Seam, SeamObserver } from './seam.ts';
 
 // One 64-bit move for a whole entry; see physical-access.ts.
 const scratchQuad = new BigInt64Array(1);
 const scratch = new Int32Array(scratchQuad.buffer);
 
-export class MemoryPort {
+export class MemoryPort implements Seam {
   readonly memory: PhysicalMemory;
-  observer: PortObserver | null = null;
+  observer: SeamObserver | null = null;
   /** Whether A and D stores into a page flagged as code are reported as code writes. SDM allows both. */
   reportsAccessedDirty = false;
   /** The entry that was loaded last, as halves (hi is 0 for a 4-byte one). Copy both to locals at once. */
@@ -35,8 +29,12 @@ export class MemoryPort {
 
   /** One load of the entry at `index` of `table`, `size` 4 or 8 bytes, into `lo` and `hi`. What is not RAM reads as all ones. */
   load(table: Frame, index: number, size: number): void {
-    if (this.observer !== null) this.observer.before('load', table, index, size);
-    const { memory } = this;
+    const { memory, observer } = this;
+    if (observer?.enter('load', entryNumber(table, index, size), size, 0, 0)) {
+      this.lo = observer.value;
+      this.hi = observer.frame;
+      return;
+    }
     const page = memory.pageOf(table);
     if (page < 0) {
       // A walk does not reach devices: their handlers could change an entry between two looks at it.
@@ -50,11 +48,12 @@ export class MemoryPort {
       this.lo = memory.words[page * (PAGE_SIZE / 4) + index]!;
       this.hi = 0;
     }
+    if (observer !== null) observer.leave(this.lo, this.hi);
   }
 
   /**
-   * Stores (lo, hi) where the entry still is (expectedLo, expectedHi); false where it is not. On a table in ROM or outside
-   * RAM the store is dropped, and true.
+   * Stores another low half where the entry still is (expectedLo, expectedHi); false where it is not: A and D lie in the
+   * low half. On a table in ROM or outside RAM the store is dropped, and true.
    */
   compareExchange(
     table: Frame,
@@ -63,27 +62,26 @@ export class MemoryPort {
     expectedLo: number,
     expectedHi: number,
     lo: number,
-    hi: number,
   ): boolean {
-    if (this.observer !== null) this.observer.before('compareExchange', table, index, size);
+    const { observer } = this;
+    const entry = entryNumber(table, index, size);
+    if (observer?.enter('compareExchange', entry, expectedLo, expectedHi, lo)) return observer.value !== 0;
+    const stored = this.#store(table, index, size, expectedLo, expectedHi, lo);
+    if (observer !== null) observer.leave(stored ? 1 : 0, 0);
+    return stored;
+  }
+
+  #store(table: Frame, index: number, size: number, expectedLo: number, expectedHi: number, lo: number): boolean {
     const { memory } = this;
     const page = memory.pageOf(table);
     if (page < 0 || memory.pages.has(page, PAGE_ROM)) return true;
-    const stored = this.#exchange(page, index, size, expectedLo, expectedHi, lo, hi);
+    const stored = this.#exchange(page, index, size, expectedLo, expectedHi, lo);
     if (stored && this.reportsAccessedDirty) memory.noteWrite(page, table, index * size, size);
     else if (stored) memory.noteDirty(page);
     return stored;
   }
 
-  #exchange(
-    page: number,
-    index: number,
-    size: number,
-    expectedLo: number,
-    expectedHi: number,
-    lo: number,
-    hi: number,
-  ): boolean {
+  #exchange(page: number, index: number, size: number, expectedLo: number, expectedHi: number, lo: number): boolean {
     const { memory } = this;
     if (size === 4) {
       const at = page * (PAGE_SIZE / 4) + index;
@@ -94,15 +92,16 @@ export class MemoryPort {
       const at = page * (PAGE_SIZE / 4) + 2 * index;
       if (memory.words[at] !== expectedLo || memory.words[at + 1] !== expectedHi) return false;
       memory.words[at] = lo;
-      memory.words[at + 1] = hi;
       return true;
     }
     scratch[0] = expectedLo;
     scratch[1] = expectedHi;
     const expected = scratchQuad[0]!;
     scratch[0] = lo;
-    scratch[1] = hi;
     const at = page * (PAGE_SIZE / 8) + index;
     return Atomics.compareExchange(memory.quads, at, expected, scratchQuad[0]!) === expected;
   }
 }
+
+/** The number by which the seam names an entry. */
+const entryNumber = (table: Frame, index: number, size: number): number => (table * PAGE_SIZE) / size + index;

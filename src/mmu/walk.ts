@@ -164,14 +164,6 @@ export class Walker {
     const lo = this.los[level]!;
     const hi = this.his[level]!;
     if ((lo & flags) === flags) return true;
-    return this.port.compareExchange(
-      this.tables[level]!,
-      this.indexes[level]!,
-      format.entryBytes,
-      lo,
-      hi,
-      lo | flags,
-      hi,
-    );
+    return this.port.compareExchange(this.tables[level]!, this.indexes[level]!, format.entryBytes, lo, hi, lo | flags);
   }
 }

@@ -108,7 +108,7 @@ describe.each(PRESETS)('shootdowns, behaviour %s', (behaviour) => {
     };
     recorder.onLeave = ({ operation }) => {
       // Fills the structure caches again after the flush of the page itself.
-      if (operation === 'shootdown' && levels.length === 0) expect(xen.read(6, 1)).toBe(0x206);
+      if (operation === 'acknowledge' && levels.length === 0) expect(xen.read(6, 1)).toBe(0x206);
     };
     expect(xen.read(5, 1)).toBe(0x205);
     xen.map(7, 0x207);

@@ -5,6 +5,7 @@ import { MemoryPort } from '../../src/mmu/memory-port.ts';
 import { PAGING_MODES, PagingFormat } from '../../src/mmu/paging-mode.ts';
 import { PhysicalMemory } from '../../src/mmu/physical-memory.ts';
 import { ALL, G, Guest, P, PS, ROOT, RW, US, XD } from '../support/guest.ts';
+import { watching } from '../support/observe.ts';
 
 const hex = (value: { toString(radix: number): string }): string => value.toString(16);
 const shown = (runs: Iterable<MappedRun>): string[] =>
@@ -102,7 +103,7 @@ describe('leaves', () => {
   it('skip absent subtrees: two far leaves cost two paths', () => {
     const guest = new Guest().map(0n, P).map(0xffff_ffff_ffff_f000n, P);
     let loads = 0;
-    guest.cpu.translator.port.observer = { before: () => (loads += 1) };
+    guest.cpu.translator.port.observer = watching(() => (loads += 1));
     expect([...guest.cpu.leaves()].map(({ page }) => page)).toEqual([0, 2 ** 36 - 1]);
     expect(loads).toBe(7 * 512);
   });
@@ -124,7 +125,7 @@ describe('leaves', () => {
       for (let index = 0; index < 512; index++)
         host.write64((ROOT + 5 - level) * 4096 + 8 * index, BigInt((ROOT + 6 - level) * 4096) | ALL);
     let loads = 0;
-    guest.cpu.translator.port.observer = { before: () => (loads += 1) };
+    guest.cpu.translator.port.observer = watching(() => (loads += 1));
     expect([...guest.cpu.leaves()]).toEqual([]);
     expect(loads).toBe(5 * 512);
   });

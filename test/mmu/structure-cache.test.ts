@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { ALL, Guest, P, ROOT, US } from '../support/guest.ts';
+import { watching } from '../support/observe.ts';
 
 /** How many entries a walk read. */
 function loads(guest: Guest, access: () => void): number {
   let count = 0;
   const { port } = guest.cpu.translator;
-  port.observer = { before: (operation) => (count += operation === 'load' ? 1 : 0) };
+  port.observer = watching((operation) => (count += operation === 'load' ? 1 : 0));
   access();
   port.observer = null;
   return count;

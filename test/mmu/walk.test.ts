@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { A, ALL, D, Guest, P, ROOT, RW } from '../support/guest.ts';
+import { watching } from '../support/observe.ts';
 
 describe('a walk', () => {
   it('marks every entry it used, and D in the leaf it writes through', () => {
@@ -31,13 +32,11 @@ describe('a walk', () => {
     const leaf = guest.entryAddress(0n, 1);
     const { port, walker } = cpu.translator;
     let isFirst = true;
-    port.observer = {
-      before: (operation, table, index) => {
-        if (operation !== 'compareExchange' || table * 4096 + index * 8 !== leaf || !isFirst) return;
-        isFirst = false;
-        host.write64(leaf, 0x2000n | ALL); // another CPU is faster
-      },
-    };
+    port.observer = watching((operation, entry) => {
+      if (operation !== 'compareExchange' || entry * 8 !== leaf || !isFirst) return;
+      isFirst = false;
+      host.write64(leaf, 0x2000n | ALL); // another CPU is faster
+    });
     expect(cpu.read32(0, 0)).toBe(2);
     expect([walker.restarts, guest.entryAt(leaf)]).toEqual([1, 0x2000n | ALL | A]);
   });
@@ -46,11 +45,9 @@ describe('a walk', () => {
     const guest = new Guest().map(0n, 0x1000n | ALL);
     const { cpu } = guest;
     const leaf = guest.entryAddress(0n, 1);
-    cpu.translator.port.observer = {
-      before: (operation, table, index) => {
-        if (operation === 'compareExchange' && table * 4096 + index * 8 === leaf) guest.machine.host.write64(leaf, 0);
-      },
-    };
+    cpu.translator.port.observer = watching((operation, entry) => {
+      if (operation === 'compareExchange' && entry * 8 === leaf) guest.machine.host.write64(leaf, 0);
+    });
     expect([cpu.write8(0, 0, 1), cpu.fault.errorCode, guest.entryAt(leaf)]).toEqual([14, 2, 0n]);
   });
 

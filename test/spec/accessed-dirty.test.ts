@@ -3,6 +3,7 @@
  * Source: SDM 3A, "Accessed and Dirty Flags".
  */
 import { describe, expect, it } from 'vitest';
+import { watching } from '../support/observe.ts';
 import { CACHES, CR0, hi, lo, setup } from '../support/tables.ts';
 
 const VA = '0x12345678000';
@@ -56,15 +57,13 @@ describe.each(CACHES)('A and D, %s', (_, caches) => {
     map(VA, 1, 0x300, 'P RW');
     machine.host.write32(0x400000, 7);
     let changes = 0;
-    cpu.translator.port.observer = {
-      before(operation, _table, _index) {
-        // Another CPU maps another frame just before the leaf is marked.
-        if (operation !== 'compareExchange' || (entry(VA, 1) & A) !== 0n || changes > 0) return;
-        if ([4, 3, 2].some((level) => (entry(VA, level) & A) === 0n)) return;
-        changes += 1;
-        setEntry(VA, 1, 0x400003n);
-      },
-    };
+    cpu.translator.port.observer = watching((operation) => {
+      // Another CPU maps another frame just before the leaf is marked.
+      if (operation !== 'compareExchange' || (entry(VA, 1) & A) !== 0n || changes > 0) return;
+      if ([4, 3, 2].some((level) => (entry(VA, level) & A) === 0n)) return;
+      changes += 1;
+      setEntry(VA, 1, 0x400003n);
+    });
     expect(cpu.read32(lo(VA), hi(VA))).toBe(7);
     expect([changes, entry(VA, 1)]).toEqual([1, 0x400023n]);
     cpu.translator.port.observer = null;
@@ -75,11 +74,9 @@ describe.each(CACHES)('A and D, %s', (_, caches) => {
   it('69: an entry that is taken away in between faults, and stays away', () => {
     const { cpu, map, entry, setEntry, access } = setup('4-level', { caches });
     map(VA, 1, 0x300, 'P RW');
-    cpu.translator.port.observer = {
-      before(operation) {
-        if (operation === 'compareExchange') setEntry(VA, 1, 0x300002n);
-      },
-    };
+    cpu.translator.port.observer = watching((operation) => {
+      if (operation === 'compareExchange') setEntry(VA, 1, 0x300002n);
+    });
     expect(access('write', VA)).toBe('#PF 02');
     expect(entry(VA, 1)).toBe(0x300002n);
   });
@@ -90,11 +87,9 @@ describe.each(CACHES)('A and D, %s', (_, caches) => {
     for (const level of [4, 3, 2]) setEntry(VA, level, entry(VA, level) | A);
     machine.memory.protectRom(0x100000, 0x4000);
     let writes = 0;
-    cpu.translator.port.observer = {
-      before(operation) {
-        if (operation !== 'load') writes += 1;
-      },
-    };
+    cpu.translator.port.observer = watching((operation) => {
+      if (operation !== 'load') writes += 1;
+    });
     expect(access('write', VA)).toBe('ok');
     expect(writes).toBe(0);
   });

@@ -1,6 +1,7 @@
 /** Watches one CPU's mapping code through its seam: the order of what it does always, each step where they are wanted. */
-import type { Operation, SeamObserver } from '../../hypervisor/seam.ts';
+
 import { entryHi, entryLo } from '../../mmu/entry.ts';
+import type { Operation, SeamObserver } from '../../mmu/seam.ts';
 import type { UpdateOrder } from './update-order.ts';
 import type { UpdateSteps } from './update-steps.ts';
 
