@@ -127,7 +127,7 @@ export class CachedTranslations implements Seam {
   }
 
   /** A hit that was denied: the tables are asked. */
-  protected dropTranslation(lo: number, hi: number): void {
+  dropTranslation(lo: number, hi: number): void {
     const { observer } = this;
     if (observer?.enter('dropTranslation', lo, hi, 0, 0)) return;
     this.#dropPage(lo, hi);
@@ -135,7 +135,7 @@ export class CachedTranslations implements Seam {
   }
 
   /** A page fault drops the translation of the page and the structure-cache entries used for the address. */
-  protected dropFaulting(lo: number, hi: number): void {
+  dropFaulting(lo: number, hi: number): void {
     const { observer } = this;
     if (observer?.enter('dropFaulting', lo, hi, 0, 0)) return;
     this.#dropPage(lo, hi);

@@ -88,7 +88,7 @@ export class Flush {
 
   /** On every online CPU, acknowledged. Xen: flush_area_all(). */
   all(page: number, flags: number): Flushed {
-    const proof = this.#begin('shootdown', page, flags) as Flushed;
+    const proof = this.begin('shootdown', page, flags) as Flushed;
     this.mask(this.#mailboxes.onlineMask, page, flags);
     return proof;
   }
@@ -133,7 +133,7 @@ export class Flush {
    * Not in Xen: for lookups without a lock.
    */
   gracePeriod(): Retired {
-    const number = this.#begin('graceBegin', 0, 0) as Retired;
+    const number = this.begin('graceBegin', 0, 0) as Retired;
     const { observer } = this.#seam;
     if (observer?.enter('graceEnd', number, 0, 0, 0)) return number;
     this.#mailboxes.waitForQuiet(this.#index);
@@ -180,7 +180,7 @@ export class Flush {
   }
 
   /** The number of a shootdown or grace period that begins now. */
-  #begin(operation: 'shootdown' | 'graceBegin', page: number, flags: number): number {
+  begin(operation: 'shootdown' | 'graceBegin', page: number, flags: number): number {
     const { observer } = this.#seam;
     if (observer?.enter(operation, page, flags, 0, 0)) return observer.value;
     const number = this.#nextNumber();

@@ -6,12 +6,12 @@
  * Xen: struct page_info.
  */
 import { bug } from '../bug.ts';
+import { allocate } from '../mmu/buffers.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 
 // Words of a page_info.
 export const COUNT_HI = 1;
-export const TYPE_LO = 2;
 export const TYPE_HI = 3;
 /** Xen: tlbflush_timestamp. */
 export const STAMP = 4;
@@ -80,7 +80,7 @@ export class FrameTable {
   constructor(memory: PhysicalMemory, buffer?: ArrayBufferLike) {
     const bytes = Math.ceil(memory.bytes.length / 4096) * INFO_WORDS * 4;
     this.memory = memory;
-    this.buffer = buffer ?? (memory.isShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
+    this.buffer = buffer ?? allocate(bytes, { shared: memory.isShared });
     this.words = new Int32Array(this.buffer);
   }
 

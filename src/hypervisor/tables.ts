@@ -72,6 +72,29 @@ export class Tables {
     if (observer !== null) observer.leave(0, 0);
   }
 
+  /**
+   * One locked exchange: stores a leaf, or a clear, and returns the flags that were there, the frame in `frame`. Nothing
+   * that hardware set in between is lost; and no store of this CPU is still on its way after it.
+   */
+  exchange(entry: Entry, level: number, frame: Frame, flags: number): number {
+    const { observer } = this.#seam;
+    if (observer?.enter('exchange', entry, frame, flags, level)) {
+      this.frame = observer.frame;
+      return observer.value;
+    }
+    const quad = this.#quad(entry);
+    scratch[0] = entryLo(frame, flags);
+    scratch[1] = entryHi(frame, flags);
+    if (this.#counters !== undefined && level < 3) this.#counters.replace(quad, level, scratch[0]!, scratch[1]!);
+    scratchQuad[0] = Atomics.exchange(this.#memory.quads, quad, scratchQuad[0]!);
+    const lo = scratch[0]!;
+    const hi = scratch[1]!;
+    this.#noteWrite(entry, quad, 1);
+    this.frame = frameOf(lo, hi);
+    if (observer !== null) observer.leave(flagsOf(lo, hi), this.frame);
+    return flagsOf(lo, hi);
+  }
+
   /** The store that links a table, after everything that was written to it. */
   publish(entry: Entry, level: number, table: Frame, flags: number): void {
     const { observer } = this.#seam;

@@ -4,6 +4,7 @@
  */
 import type { Cpu } from '../cpu/cpu.ts';
 import { Machine, type SharedMachine } from '../cpu/machine.ts';
+import { allocate } from '../mmu/buffers.ts';
 import { frameOf, isPresent, PS } from '../mmu/entry.ts';
 import { type Frame, hexNumber, PAGE_SIZE } from '../mmu/halves.ts';
 import { MemoryPort } from '../mmu/memory-port.ts';
@@ -105,6 +106,22 @@ export class Xen {
     return { machine, state: this.#areas === undefined ? state : { ...state, vmap: shareVmap(this.#areas) } };
   }
 
+  /** The words that its CPUs share besides tables and frame table; control.ts names them. */
+  get control(): Int32Array {
+    return this.#control;
+  }
+
+  /** A second set of memory managers over the same state: for whoever executes operations in place of the first. */
+  twin(): Xen {
+    const { frames, root } = this;
+    return new Xen(this.machine, {
+      control: this.#control.buffer,
+      frames: frames.buffer,
+      root,
+      options: this.#options,
+    });
+  }
+
   /** One CPU's memory manager. RangeError where another thread runs that CPU. */
   on(index: number): XenMm {
     const mm = this.#mms.get(index);
@@ -165,8 +182,7 @@ function newState(machine: Machine, options: XenOptions): SharedState {
     );
 
   const frames = new FrameTable(memory);
-  const bytes = 4 * CONTROL_WORDS;
-  const control = new Int32Array(memory.isShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
+  const control = new Int32Array(allocate(4 * CONTROL_WORDS, { shared: memory.isShared }));
   const firstPage = memory.pageOf(heapFirst);
   control[SYSTEM_STATE] = options.systemState ?? SYS_STATE_ACTIVE;
   control[HARDWARE_DOMAIN] = (options.hardwareDomain ?? true) ? 1 : 0;

@@ -39,6 +39,8 @@ export type MappingOperation =
   | 'read'
   /** entry, frame, flags, level */
   | 'write'
+  /** entry, frame, flags, level; value and frame: what was there */
+  | 'exchange'
   /** entry, frame, flags, level: links a table */
   | 'publish'
   /** table, first frame, flags, step: all 512 entries of a table that is not linked yet */

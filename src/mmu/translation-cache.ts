@@ -89,7 +89,7 @@ export class TranslationCache {
     this.#replacement = shape.replacement;
     this.#grows = shape.entries === Infinity;
     this.#ways = shape.ways;
-    const entries = this.#grows ? 256 : shape.entries;
+    const entries = this.#grows ? 16 : shape.entries;
     for (const [what, value] of Object.entries({ entries, ways: shape.ways }))
       if (!Number.isInteger(value) || (value & (value - 1)) !== 0)
         throw new RangeError(`${what} of a cache: ${value} is not a power of two`);

@@ -1,0 +1,64 @@
+/** Rules about what TLBs hold, judged by the tables as they are. */
+import type { CachedEntry } from './cached.ts';
+import { type SeenMemory, spanOf, walkFor } from './tables-seen.ts';
+
+/** R/W, U/S, XD, and the PAT index: what may not differ between two translations of one page. */
+const COMPARED = 0x7 | (7 << 9);
+/** R/W, U/S, XD. */
+const RIGHTS = 0x7;
+
+/** First linear page (48-bit address >> 12) of a cached page. */
+const pageOfEntry = ({ lo, hi }: CachedEntry): number => (hi & 0xffff) * 2 ** 20 + (lo >>> 12);
+
+const nameOf = (entry: CachedEntry): string =>
+  `page 0x${pageOfEntry(entry).toString(16)} (${['', '4K', '2M', '1G'][entry.level]}) to frame 0x${entry.frame.toString(16)}`;
+
+/** Tells of each cached page that the tables do not map so. */
+export function checkCaches(
+  memory: SeenMemory & { readonly root: number },
+  cached: readonly CachedEntry[],
+  tell: (page: number, pages: number, what: string) => void,
+): void {
+  for (const entry of cached) {
+    if (entry.kind !== 'page') continue;
+    const page = pageOfEntry(entry);
+    const pages = spanOf(entry.level);
+    if (!agrees(memory, entry, page, pages)) tell(page, pages, nameOf(entry));
+  }
+}
+
+/** Whether the tables map every page of a cached one to the same frame with the same rights. */
+function agrees(
+  memory: SeenMemory & { readonly root: number },
+  { frame, rights }: CachedEntry,
+  first: number,
+  pages: number,
+): boolean {
+  for (let page = first; page < first + pages; ) {
+    const { mapping, level, rights: now } = walkFor(memory, memory.root, page);
+    if (mapping === undefined || mapping.mfn !== frame + (page - first) || ((now ^ rights) & RIGHTS) !== 0)
+      return false;
+    page += spanOf(level) - (page % spanOf(level));
+  }
+  return true;
+}
+
+/** I17: after a fill for an address, tells where the caches hold it in two sizes that disagree. */
+export function checkFill(
+  cached: readonly CachedEntry[],
+  { a: lo, b: hi }: { readonly a: number; readonly b: number },
+  tell: (what: string) => void,
+): void {
+  const page = (hi & 0xffff) * 2 ** 20 + (lo >>> 12);
+  const covering = cached.filter(
+    (entry) => entry.kind === 'page' && page >= pageOfEntry(entry) && page < pageOfEntry(entry) + spanOf(entry.level),
+  );
+  for (const one of covering)
+    for (const other of covering)
+      if (one.level < other.level && one.context === other.context && !same(one, other, page))
+        tell(`${nameOf(one)} and ${nameOf(other)} are cached at once`);
+}
+
+const same = (one: CachedEntry, other: CachedEntry, page: number): boolean =>
+  one.frame + (page - pageOfEntry(one)) === other.frame + (page - pageOfEntry(other)) &&
+  ((one.rights ^ other.rights) & COMPARED) === 0;

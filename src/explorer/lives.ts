@@ -1,0 +1,181 @@
+/**
+ * Ghost state: the life of each frame as a table, who holds which lock, and which pages the operation in hand of each CPU
+ * has changed. Words that whoever keeps them may take back.
+ */
+
+/** Where the words of ghost state are kept. */
+export interface Ghost {
+  /** Grows where it must. */
+  get(index: number): number;
+  set(index: number, value: number): void;
+  /** Backing pages of memory. */
+  readonly pages: number;
+}
+
+/** free -> private -> published -> detached -> free. NONE: was never a table. */
+export const Life = { NONE: 0, FREE: 1, PRIVATE: 2, PUBLISHED: 3, DETACHED: 4 } as const;
+export type LifeValue = (typeof Life)[keyof typeof Life];
+
+// Words of a page.
+const LIFE = 0;
+const OWNER = 1;
+const LEVEL = 2;
+const FIRST_LO = 3;
+const FIRST_HI = 4;
+const HOLDER = 5;
+const FILLED = 6;
+const PAGE_WORDS = 7;
+
+// Words of a CPU's changes: how many there are, and of each its first page, pages, and whether something was replaced.
+const CHANGES = 12;
+const CHANGE_WORDS = 5;
+const CPU_WORDS = 1 + CHANGES * CHANGE_WORDS;
+const MAX_CPUS = 32;
+
+/** Words of ghost state for a memory of so many pages. */
+export const ghostWords = (pages: number): number => 1 + MAX_CPUS * CPU_WORDS + pages * PAGE_WORDS;
+
+export class Lives {
+  readonly #ghost: Ghost;
+
+  constructor(ghost: Ghost) {
+    this.#ghost = ghost;
+  }
+
+  of(page: number): LifeValue {
+    return this.#ghost.get(at(page, LIFE)) as LifeValue;
+  }
+
+  ownerOf(page: number): number {
+    return this.#ghost.get(at(page, OWNER));
+  }
+
+  levelOf(page: number): number {
+    return this.#ghost.get(at(page, LEVEL));
+  }
+
+  /** The first linear page that a table's entries are about. */
+  firstPage(page: number): number {
+    return (this.#ghost.get(at(page, FIRST_HI)) >>> 0) * 2 ** 32 + (this.#ghost.get(at(page, FIRST_LO)) >>> 0);
+  }
+
+  isFilled(page: number): boolean {
+    return this.#ghost.get(at(page, FILLED)) !== 0;
+  }
+
+  /** A table that was there before. */
+  isTable(page: number, level: number, first: number): void {
+    if (page < 0) return;
+    this.#ghost.set(at(page, FILLED), 1);
+    this.published(page, level, first);
+  }
+
+  allocated(page: number, cpu: number): void {
+    this.#ghost.set(at(page, LIFE), Life.PRIVATE);
+    this.#ghost.set(at(page, OWNER), cpu);
+    this.#ghost.set(at(page, FILLED), 0);
+  }
+
+  filled(page: number): void {
+    this.#ghost.set(at(page, FILLED), 1);
+  }
+
+  published(page: number, level: number, first: number): void {
+    const ghost = this.#ghost;
+    ghost.set(at(page, LIFE), Life.PUBLISHED);
+    ghost.set(at(page, LEVEL), level);
+    ghost.set(at(page, FIRST_LO), first | 0);
+    ghost.set(at(page, FIRST_HI), Math.floor(first / 2 ** 32) | 0);
+  }
+
+  detached(page: number): void {
+    if (this.of(page) === Life.PUBLISHED) this.#ghost.set(at(page, LIFE), Life.DETACHED);
+  }
+
+  freed(page: number, _proof: number): void {
+    this.#ghost.set(at(page, LIFE), Life.FREE);
+  }
+
+  forEachTable(visit: (page: number, life: LifeValue) => void): void {
+    for (let page = 0; page < this.#ghost.pages; page++) {
+      const life = this.of(page);
+      if (life !== Life.NONE) visit(page, life);
+    }
+  }
+
+  /** The CPU that holds a table's lock, or map_pgdir_lock (-1); -1 where none does. */
+  holderOf(lock: number): number {
+    return this.#ghost.get(lockAt(lock)) - 1;
+  }
+
+  locked(lock: number, cpu: number): void {
+    this.#ghost.set(lockAt(lock), cpu + 1);
+  }
+
+  unlocked(lock: number): void {
+    this.#ghost.set(lockAt(lock), 0);
+  }
+
+  holdsLock(cpu: number): boolean {
+    for (let lock = -1; lock < this.#ghost.pages; lock++) if (this.holderOf(lock) === cpu) return true;
+    return false;
+  }
+
+  /** The operation in hand of a CPU changed what is mapped at pages. Too many are all of them. */
+  noteChange(cpu: number, first: number, pages: number, how: 'added' | 'replaced'): void {
+    const ghost = this.#ghost;
+    for (let other = 0; other < MAX_CPUS; other++) if (other !== cpu) this.#takeOver(other, first, pages);
+    const base = changesAt(cpu);
+    const count = ghost.get(base);
+    const isFull = count === CHANGES;
+    const to = base + 1 + (isFull ? 0 : count) * CHANGE_WORDS;
+    setNumber(ghost, to, isFull ? 0 : first);
+    setNumber(ghost, to + 2, isFull ? 2 ** 36 : pages);
+    ghost.set(to + 4, how === 'replaced' || isFull ? 1 : 0);
+    if (!isFull) ghost.set(base, count + 1);
+  }
+
+  /** Whether it changed some of these pages. */
+  hasChanged(cpu: number, first: number, pages: number): boolean {
+    const ghost = this.#ghost;
+    const base = changesAt(cpu);
+    const count = ghost.get(base);
+    for (let nth = 0; nth < count; nth++) {
+      const from = base + 1 + nth * CHANGE_WORDS;
+      const start = numberAt(ghost, from);
+      if (first < start + numberAt(ghost, from + 2) && start < first + pages) return true;
+    }
+    return false;
+  }
+
+  /** What was changed again is its last changer's to flush. */
+  #takeOver(cpu: number, first: number, pages: number): void {
+    const ghost = this.#ghost;
+    const base = changesAt(cpu);
+    const count = ghost.get(base);
+    for (let nth = 0; nth < count; nth++) {
+      const from = base + 1 + nth * CHANGE_WORDS;
+      const start = numberAt(ghost, from);
+      if (start >= first && start + numberAt(ghost, from + 2) <= first + pages) setNumber(ghost, from + 2, 0);
+    }
+  }
+
+  operationEnded(cpu: number): void {
+    const ghost = this.#ghost;
+    const base = changesAt(cpu);
+    const end = base + 1 + ghost.get(base) * CHANGE_WORDS;
+    for (let index = base; index < end; index++) ghost.set(index, 0);
+  }
+}
+
+const changesAt = (cpu: number): number => 1 + cpu * CPU_WORDS;
+const at = (page: number, word: number): number => 1 + MAX_CPUS * CPU_WORDS + page * PAGE_WORDS + word;
+const lockAt = (lock: number): number => (lock < 0 ? 0 : at(lock, HOLDER));
+
+const numberAt = (ghost: Ghost, index: number): number =>
+  (ghost.get(index + 1) >>> 0) * 2 ** 32 + (ghost.get(index) >>> 0);
+
+function setNumber(ghost: Ghost, index: number, value: number): void {
+  ghost.set(index, value | 0);
+  ghost.set(index + 1, Math.floor(value / 2 ** 32) | 0);
+}

@@ -1,0 +1,176 @@
+/** Which actors can go on in a state, and what their next step touches. */
+import { ENTRIES } from '../hypervisor/tables.ts';
+import type { Actor } from './actors.ts';
+import type { Effects } from './effects.ts';
+import {
+  ALL,
+  acknowledgementsTo,
+  bufferOf,
+  cachesOf,
+  endingIn,
+  entriesOf,
+  type Footprint,
+  footprint,
+  lifeOf,
+  requestsTo,
+} from './footprint.ts';
+import { footprintOf, isLocal } from './operation-footprint.ts';
+import type { LogNode } from './program.ts';
+import type { Programs } from './programs.ts';
+import type { Plant } from './scenario.ts';
+import type { StoreBuffers } from './store-buffer.ts';
+import { EVICTIONS, NOT_QUIET, SERVING, UNACKNOWLEDGED, type World } from './world.ts';
+
+export class Turns {
+  readonly #world: World;
+  readonly #actors: readonly Actor[];
+  readonly #programs: Programs;
+  readonly #effects: Effects;
+  readonly #buffers: StoreBuffers | undefined;
+  readonly #reuse: 'never' | 'hostile';
+  readonly #plant: Plant | undefined;
+  /** By CPU, the actor that walks for it; -1 where none does. */
+  readonly #walkers: readonly number[];
+  /** By interrupt: what it touches. */
+  readonly #interrupts: readonly Footprint[];
+
+  constructor(
+    world: World,
+    actors: readonly Actor[],
+    programs: Programs,
+    effects: Effects,
+    buffers: StoreBuffers | undefined,
+    { reuse, plant }: { readonly reuse: 'never' | 'hostile'; readonly plant: Plant | undefined },
+  ) {
+    this.#world = world;
+    this.#actors = actors;
+    this.#programs = programs;
+    this.#effects = effects;
+    this.#buffers = buffers;
+    this.#reuse = reuse;
+    this.#plant = plant;
+    this.#walkers = world.cpus.map((_, cpu) =>
+      actors.findIndex((actor) => actor.kind === 'walker' && actor.cpu === cpu),
+    );
+    const senders = world.cpus.flatMap((_, sender) => [acknowledgementsTo(sender), ALL, 1]);
+    this.#interrupts = world.cpus.map((_, cpu) =>
+      footprint(requestsTo(cpu), ALL, 1, cachesOf(cpu), ALL, 1, ...senders),
+    );
+  }
+
+  /** Bits of the actors that can go on. */
+  enabled(): number {
+    let mask = 0;
+    for (let actor = 0; actor < this.#actors.length; actor++) if (this.#isEnabled(actor)) mask |= 1 << actor;
+    return mask;
+  }
+
+  /** What the next step of an actor touches, as far as that is known before it. */
+  footprint(actor: number): Footprint {
+    const { kind, cpu } = this.#actors[actor]!;
+    switch (kind) {
+      case 'cpu':
+      case 'walker': {
+        const node = this.#programs.node(actor);
+        const own = this.ofOperation(cpu, kind, node);
+        return mayEnd(node) ? endingIn(own) : own;
+      }
+      case 'interrupt':
+        return this.#interrupts[cpu]!;
+      case 'drain': {
+        const { entry } = this.#buffers!.oldest(cpu);
+        const page = this.#world.pageOf(Math.floor(entry / ENTRIES));
+        return footprint(bufferOf(cpu), ALL, 1, entriesOf(page), entry % ENTRIES, 1, lifeOf(page), ALL, 0);
+      }
+      default:
+        return footprint(cachesOf(cpu), ALL, 1);
+    }
+  }
+
+  /** What an operation of a program touches. */
+  ofOperation(cpu: number, kind: 'cpu' | 'walker', node: LogNode): Footprint {
+    const own = footprintOf(this.#world, cpu, node, this.#reuse);
+    if (this.#buffers === undefined || kind === 'walker') return own;
+    if (node.operation === 'write') return footprint(bufferOf(cpu), ALL, 1);
+    return { ...own, touched: Int32Array.of(...own.touched, bufferOf(cpu), ALL, 0) };
+  }
+
+  /** CPUs whose code may hold pointers into tables. */
+  busyMask(): number {
+    let mask = 0;
+    for (let cpu = 0; cpu < this.#world.count; cpu++)
+      if (this.#programs.isMidway(cpu) && this.#programs.node(cpu).operation !== 'graceEnd') mask |= 1 << cpu;
+    return mask;
+  }
+
+  #isEnabled(actor: number): boolean {
+    const { kind, cpu } = this.#actors[actor]!;
+    const world = this.#world;
+    switch (kind) {
+      case 'cpu':
+      case 'walker':
+        return !this.#programs.isFinished(actor) && this.#canGoOn(cpu, kind, this.#programs.node(actor));
+      case 'interrupt':
+        if (world.wordOf(cpu, SERVING) !== 0) return true;
+        return world.machine.mailboxes.isAsked(cpu) && !this.#programs.hasIrqsOff(cpu) && !this.#isWalking(cpu);
+      case 'drain':
+        return this.#buffers!.count(cpu) > 0;
+      default: {
+        if (world.wordOf(cpu, EVICTIONS) === 0) return false;
+        const evicted = kind === 'evict-pages' ? 'page' : 'table';
+        return world.cached[cpu]!.entries.some((entry) => entry.kind === evicted);
+      }
+    }
+  }
+
+  #canGoOn(cpu: number, kind: 'cpu' | 'walker', node: LogNode): boolean {
+    if (node.pending !== 'operation') return true;
+    if (this.#buffers !== undefined && kind === 'cpu' && !this.#canBuffer(cpu, node)) return false;
+    const world = this.#world;
+    switch (node.operation) {
+      case 'lock':
+        return this.#plant === 'no-lock' || this.#effects.isLockFree(node.a);
+      case 'acknowledge':
+        return this.#plant === 'no-ack' || (world.wordOf(cpu, UNACKNOWLEDGED) & node.a) === 0;
+      case 'graceEnd':
+        return (world.wordOf(cpu, NOT_QUIET) & this.busyMask()) === 0;
+      case 'flush':
+      case 'dropPage':
+      case 'dropAddress':
+      case 'dropPcid':
+      case 'dropNonGlobal':
+      case 'dropAll':
+        return !this.#isWalking(cpu);
+      default:
+        return true;
+    }
+  }
+
+  /** Plain stores and loads go on with stores under way; everything else waits until they are done. */
+  #canBuffer(cpu: number, node: LogNode): boolean {
+    switch (node.operation) {
+      case 'write':
+        return !this.#buffers!.isFull(cpu);
+      case 'read':
+      case 'load':
+      case 'compareExchange':
+      case 'tlbFind':
+      case 'tlbFill':
+      case 'dropFaulting':
+      case 'dropTranslation':
+        return true;
+      default:
+        return isLocal(node, this.#reuse) || this.#buffers!.count(cpu) === 0;
+    }
+  }
+
+  /** Whether a CPU's hardware is in the middle of a walk: what drops translations waits for its end. */
+  #isWalking(cpu: number): boolean {
+    const walker = this.#walkers[cpu]!;
+    return walker >= 0 && this.#programs.isMidway(walker);
+  }
+}
+
+/** Whether an operation may be the last one of its call, as far as it has been seen to end. */
+const mayEnd = (node: LogNode): boolean =>
+  node.mayEnd || node.children.some((child) => child.pending === 'operation' && child.mayEnd);
