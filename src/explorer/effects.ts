@@ -108,7 +108,11 @@ export class Effects {
         this.#settleInfo(world.pageOf(a));
         return;
       case 'scanTraits':
-        this.value = tables.traits(a, b);
+        this.value = tables.traits(a, b, c);
+        return;
+      case 'nextTable':
+        this.value = tables.nextTable(a, b, c);
+        this.frame = tables.frame;
         return;
       case 'alloc':
         this.value = heap.alloc();

@@ -6,7 +6,7 @@ import { type Actor, actorsOf } from './actors.ts';
 import { Effects } from './effects.ts';
 import { EVERYTHING, endingIn, type Footprint, NOTHING } from './footprint.ts';
 import { Interrupts } from './interrupts.ts';
-import { ghostWords } from './lives.ts';
+import { ghostWords, type Lives } from './lives.ts';
 import { isLocal } from './operation-footprint.ts';
 import { Oracle } from './oracle.ts';
 import type { LogNode } from './program.ts';
@@ -33,8 +33,9 @@ export class Explored {
   readonly world: World;
   readonly actors: readonly Actor[];
   readonly programs: Programs;
-  /** Events that happened, since construction. */
+  /** Events that happened, since construction; and steps begun. */
   events = 0;
+  steps = 0;
   /** Rules that the last step broke. */
   violations: Violation[] = [];
   /** What it touched. */
@@ -83,6 +84,11 @@ export class Explored {
     this.#oracle = new Oracle(this.#watched(), kept, scenario.without);
   }
 
+  /** The lives of frames as the oracle knows them. */
+  get lives(): Lives {
+    return this.#oracle.lives;
+  }
+
   /** Bits of the actors that can go on. */
   enabled(): number {
     return this.#turns.enabled();
@@ -102,6 +108,7 @@ export class Explored {
   /** Begins a step of an actor that is enabled; `proceed` does it. */
   begin(actor: number): void {
     this.#actor = actor;
+    this.steps += 1;
     this.#isBegun = false;
     this.violations = [];
   }

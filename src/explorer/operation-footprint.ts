@@ -66,6 +66,7 @@ function fixedFootprint(world: World, cpu: number, { operation, a, b }: LogNode)
     case 'scan':
     case 'scanEmpty':
     case 'scanTraits':
+    case 'nextTable':
       return footprint(entriesOf(world.pageOf(a)), ALL, 0, lifeOf(world.pageOf(a)), ALL, 0);
     case 'fill':
       return footprint(entriesOf(world.pageOf(a)), ALL, 1, lifeOf(world.pageOf(a)), ALL, 0);

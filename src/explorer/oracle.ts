@@ -64,6 +64,7 @@ export class Oracle {
       case 'scan':
       case 'scanEmpty':
       case 'scanTraits':
+      case 'nextTable':
       case 'fill':
         this.#uses(event, a);
         return;

@@ -55,7 +55,16 @@ export abstract class Search {
 
   /** Runs the search to its end. */
   run(): void {
+    this.discoverFirst();
+    this.runToEnd();
+  }
+
+  /** Finds out how each program begins. */
+  protected discoverFirst(): void {
     for (const want of this.explored.programs.firstWants()) this.#discover(want);
+  }
+
+  protected runToEnd(): void {
     let want = this.advance();
     while (want !== undefined) want = this.#runCode(want);
   }

@@ -27,8 +27,9 @@ import { EINVAL, ENOMEM, type XenMm } from './mm.ts';
 import { tablesNeeded } from './reserve.ts';
 import { refusesAddress, refusesMap } from './strict.ts';
 import { coalesce, coalesces, isLeaf, pageFrame, smallFlags, split } from './superpage.ts';
-import { ENTRIES, type Entry, traitsOf } from './tables.ts';
-import { childOf, HOLE, l3Entry, NO_ENTRY, populate } from './virt-to-xen.ts';
+import { traitsOf } from './table-loops.ts';
+import { ENTRIES, type Entry } from './tables.ts';
+import { childOf, childUnchecked, HOLE, l3Entry, NO_ENTRY, populate } from './virt-to-xen.ts';
 
 /**
  * Maps `nrMfns` pages from `virt` to frames from `mfn` with `flags` (24 bits). Without P in the flags, unmaps; with
@@ -148,9 +149,10 @@ function step(mm: XenMm, pl3e: Entry): number {
       }
       if (!split(mm, entry, level, page, oldFrame, old, true)) return -ENOMEM;
     }
-    // What was read under the lock still holds; else the entry is read again, as virt_to_xen_l[21]e() does.
+    // What was read under the lock still holds; else the entry is read again, as virt_to_xen_l2e() does, or *pl2e.
     const isKnown = locks.isExclusive && isPresent(old) && !isLeaf(level, old);
-    entry = isKnown ? oldFrame * ENTRIES + request.index(level - 1) : childOf(mm, entry, level, page);
+    if (isKnown) entry = oldFrame * ENTRIES + request.index(level - 1);
+    else entry = (level === 3 ? childOf : childUnchecked)(mm, entry, level, page);
     if (isPopulate(flags)) mm.frames.mark(Math.floor(entry / ENTRIES), MARK_KEPT);
   }
 }
@@ -191,20 +193,14 @@ function replace(mm: XenMm, entry: Entry, level: number, old: number, oldFrame: 
   request.advance(PAGES[level]!);
 }
 
-/**
- * Detaches a table of `level` and those below it. Returns the traits of all that they mapped. Entries that are not present
- * count at level 1, as in Xen: at most one flush of the cache too many.
- */
+/** Detaches a table of `level` and those below it. Returns the traits of all that they mapped. */
 function detachBelow(mm: XenMm, level: number, table: Frame): number {
   const { tables, gather, request } = mm;
-  let traits = level === 1 ? tables.traits(table, request.flags) : 0;
-  for (let index = 0; level > 1 && index < ENTRIES; index++) {
-    const flags = tables.read(table * ENTRIES + index);
-    const frame = tables.frame;
-    if (!isPresent(flags)) continue;
-    traits |= isLeaf(level, flags)
-      ? traitsOf(smallFlags(mm, level, frame, flags), request.flags)
-      : detachBelow(mm, level - 1, frame);
+  let traits = tables.traits(table, level, request.flags);
+  let index = level === 1 ? -1 : tables.nextTable(table, level, 0);
+  while (index >= 0) {
+    traits |= detachBelow(mm, level - 1, tables.frame);
+    index = tables.nextTable(table, level, index + 1);
   }
   gather.detach(table);
   return traits;

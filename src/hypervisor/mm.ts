@@ -88,7 +88,7 @@ export class XenMm implements Seam {
     this.#control = control;
     this.locks = new Locks(frames, control, cpu.index, this, mailboxes, locking);
     this.heap = new Heap(frames, control, cpu.index, this, mailboxes, heapFirst, checks);
-    this.tables = new Tables(frames, this, behaviour.detection);
+    this.tables = new Tables(frames, this, behaviour);
     const clock = new TlbClock(control, options.assistedFlush === undefined, options.tlbClockBits);
     this.flush = new Flush(cpu, control, this, mailboxes, this.locks, clock, options);
     this.gather = new Gather(this.flush, this.heap, frames, control, this, behaviour.flush);

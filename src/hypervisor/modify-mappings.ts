@@ -14,7 +14,7 @@ import { tablesNeeded } from './reserve.ts';
 import { refusesAddress, refusesModify } from './strict.ts';
 import { coalesce, couldBeSuperpage, isFixed, isLeaf, smallFlags, split } from './superpage.ts';
 import { ENTRIES, type Entry } from './tables.ts';
-import { childOf, HOLE, indexAt, l3Entry, NO_ENTRY } from './virt-to-xen.ts';
+import { childUnchecked, HOLE, indexAt, l3Entry, NO_ENTRY } from './virt-to-xen.ts';
 
 /**
  * Changes the flags of what is mapped from `s` to `e`.
@@ -120,7 +120,7 @@ function step(mm: XenMm, pl3e: Entry, page: number, end: number, nf: number): nu
       return split(mm, entry, level, page, frame, old, flushes) ? 0 : -ENOMEM;
     }
     if (level > 1 && isPresent(old) && !isLeaf(level, old)) {
-      entry = childOf(mm, entry, level, page);
+      entry = childUnchecked(mm, entry, level, page);
       continue;
     }
     if (level === 1 || isPresent(old)) change(mm, entry, level, page, frame, old, nf);

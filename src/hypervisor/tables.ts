@@ -5,14 +5,16 @@
  * linked is read and written as one 64-bit word; a table that nobody can see yet is filled by halves.
  */
 import { bug } from '../bug.ts';
-import { entryHi, entryLo, flagsOf, frameOf, G, P } from '../mmu/entry.ts';
+import { entryHi, entryLo, flagsOf, frameOf, P, PS } from '../mmu/entry.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
 import { PAGE_DIRTY } from '../mmu/page-flags.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 import type { Seam } from '../mmu/seam.ts';
-import { PAGE_CACHE_ATTRS, PAGES } from './flags.ts';
+import type { Behaviour } from './behaviour.ts';
+import { PAGES } from './flags.ts';
 import { COUNT_HI, type FrameTable, MARK_PUBLISHED, PGC_STATE_HI } from './frame-table.ts';
 import { infoOf, TableCounters } from './table-counters.ts';
+import { fillRun, isRun, pageTraits, superpageTraits } from './table-loops.ts';
 
 /** Entries of a table. */
 export const ENTRIES = 512;
@@ -32,13 +34,15 @@ export class Tables {
   readonly #memory: PhysicalMemory;
   readonly #frames: FrameTable;
   readonly #seam: Seam;
+  readonly #pat: Behaviour['pat'];
   /** None where tables are scanned instead. */
   readonly #counters: TableCounters | undefined;
 
-  constructor(frames: FrameTable, seam: Seam, detection: 'scan' | 'counters') {
+  constructor(frames: FrameTable, seam: Seam, { detection, pat }: Pick<Behaviour, 'detection' | 'pat'>) {
     this.#memory = frames.memory;
     this.#frames = frames;
     this.#seam = seam;
+    this.#pat = pat;
     this.#counters = detection === 'counters' ? new TableCounters(frames) : undefined;
   }
 
@@ -156,16 +160,35 @@ export class Tables {
     return base;
   }
 
-  /** The traits of all 512 entries of a table of level 1 together. */
-  traits(table: Frame, flags: number): number {
+  /**
+   * The traits of all leaves of a table together. Entries that are not present count at level 1, as in Xen: at most one
+   * flush of the cache too many.
+   */
+  traits(table: Frame, level: number, flags: number): number {
     const { observer } = this.#seam;
-    if (observer?.enter('scanTraits', table, flags, 0, 0)) return observer.value;
+    if (observer?.enter('scanTraits', table, level, flags, 0)) return observer.value;
     const { words } = this.#memory;
     const first = 2 * this.#quad(table * ENTRIES);
-    let traits = 0;
-    for (let at = first; at < first + WORDS; at += 2) traits |= traitsOf(words[at]!, flags);
+    const traits = level === 1 ? pageTraits(words, first, flags) : superpageTraits(words, first, flags, this.#pat);
     if (observer !== null) observer.leave(traits, 0);
     return traits;
+  }
+
+  /** Index of the next entry of a table of level 2 or 3, from one, that leads to a table, left in `frame`; or -1. */
+  nextTable(table: Frame, level: number, from: number): number {
+    const { observer } = this.#seam;
+    if (observer?.enter('nextTable', table, level, from, 0)) {
+      this.frame = observer.frame;
+      return observer.value;
+    }
+    const { words } = this.#memory;
+    const first = 2 * this.#quad(table * ENTRIES);
+    let index = from;
+    while (index < ENTRIES && (words[first + 2 * index]! & (P | PS)) !== P) index += 1;
+    const isFound = index < ENTRIES;
+    this.frame = isFound ? frameOf(words[first + 2 * index]!, words[first + 2 * index + 1]!) : 0;
+    if (observer !== null) observer.leave(isFound ? index : -1, this.frame);
+    return isFound ? index : -1;
   }
 
   /** Whether no entry is present; without counters, as Xen sees it, whether all are zero. */
@@ -241,36 +264,3 @@ export class Tables {
     this.#memory.noteWrite(page, Math.floor(entry / ENTRIES), (quad & (ENTRIES - 1)) * 8, count * 8);
   }
 }
-
-// Loops over all of a table stand alone: within the methods, where V8 knows less of the operands, they take twice as long.
-
-/** Fills a table from word `first`: (lo, hi), and from entry to entry `add` more. */
-function fillRun(words: Int32Array, first: number, firstLo: number, firstHi: number, add: number): void {
-  const end = first + 1024;
-  let lo = firstLo;
-  let hi = firstHi;
-  for (let at = first; at < end; at += 2) {
-    words[at] = lo;
-    words[at + 1] = hi;
-    const wasHigh = lo < 0;
-    lo = (lo + add) | 0;
-    if (wasHigh && lo >= 0) hi = (hi + 1) | 0; // past 4 GiB
-  }
-}
-
-/** Whether a table is what `fillRun` would make of it. Runs are aligned to their size: no carry. */
-function isRun(words: Int32Array, first: number, firstLo: number, hi: number, add: number): boolean {
-  const end = first + 1024;
-  let lo = firstLo;
-  for (let at = first; at < end; at += 2) {
-    if (words[at] !== lo || words[at + 1] !== hi) return false;
-    lo = (lo + add) | 0;
-  }
-  return true;
-}
-
-/**
- * What of a page that is replaced decides over its flush: G, and the cache attributes in which its flags (as of a 4 KiB
- * page) differ from those of the request. Traits of several pages are ORed.
- */
-export const traitsOf = (old: number, flags: number): number => (old & G) | ((old ^ flags) & PAGE_CACHE_ATTRS);

@@ -94,6 +94,16 @@ export function childOf(mm: XenMm, entry: Entry, level: number, page: number): E
 }
 
 /**
+ * The entry below, where the entry above was looked at before and nobody else is thought to change it: read again, and
+ * followed whatever it is. Without the L3 lock it may be a superpage by now, and its data are taken for entries.
+ * Xen: l2e_to_l1e(*pl2e), l3e_to_l2e(*pl3e).
+ */
+export function childUnchecked(mm: XenMm, entry: Entry, level: number, page: number): Entry {
+  mm.tables.read(entry);
+  return mm.tables.frame * ENTRIES + indexAt(page, level - 1);
+}
+
+/**
  * Links a new, empty table to an entry that is not present. Where another CPU was faster, its table stays.
  * @returns false where no table could be allocated
  */

@@ -53,8 +53,10 @@ export type MappingOperation =
   | 'counters'
   /** table, level; value: 1 where no entry is present */
   | 'scanEmpty'
-  /** table, flags; value: traits of all entries */
+  /** table, level, flags; value: traits of all leaves */
   | 'scanTraits'
+  /** table, level, first index; value: index of the next entry that leads to a table, or -1; frame: of that table */
+  | 'nextTable'
   /** value: frame or -1 */
   | 'alloc'
   /** frame: a table is no longer linked */

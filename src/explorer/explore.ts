@@ -1,0 +1,141 @@
+/** Explores a scenario: every schedule, those with few preemptions, or random ones; and replays one. */
+import { type Coverage, machineText, mergeCoverage } from './coverage.ts';
+import { DepthFirst } from './depth-first.ts';
+import { Explored } from './explored.ts';
+import { minimise } from './minimise.ts';
+import { type RandomOptions, RandomSearch } from './random.ts';
+import { Replayer } from './replay.ts';
+import { type ErrorKind, RULES, type RuleName } from './rules.ts';
+import type { Scenario } from './scenario.ts';
+import { parseSchedule, scheduleText } from './schedule.ts';
+import { type Failure, failureKey, type Limits, type Search } from './search.ts';
+import { type Trace, traceOf } from './trace.ts';
+
+export interface ExploreOptions extends Limits, Pick<RandomOptions, 'strategy' | 'seed' | 'runs' | 'depth'> {
+  /** `exhaustive` is the default; `bounded` takes the bounds 0, 1, ... up to `preemptions`. */
+  readonly mode?: 'exhaustive' | 'bounded' | 'random';
+  /** Of `bounded`; default 2. */
+  readonly preemptions?: number;
+  /** Part of the work: parts 0 to `count` - 1 together are all of it (`mergeOutcomes`). */
+  readonly shard?: { readonly index: number; readonly count: number };
+  /** Whether failing schedules are made minimal; default true. */
+  readonly minimises?: boolean;
+}
+
+export interface FoundFailure {
+  readonly kind: ErrorKind;
+  readonly rule: RuleName;
+  /** What must hold, and how it was broken. */
+  readonly must: string;
+  readonly what: string;
+  readonly by: 'cpu' | 'hardware' | 'nobody';
+  /** The schedule string: `replay(scenario, schedule)` does it again. */
+  readonly schedule: string;
+  readonly steps: number;
+  readonly preemptions: number;
+  readonly switches: number;
+  /** Steps of the schedule as it was found, before it was made minimal. */
+  readonly stepsFound: number;
+}
+
+export interface Outcome {
+  readonly scenario: string;
+  readonly coverage: Coverage;
+  /** One of each kind and way, those with the fewest preemptions first. */
+  readonly failures: readonly FoundFailure[];
+}
+
+/**
+ * Runs a scenario under every schedule, or as many as `options` say, and judges each step.
+ * @throws DivergenceError  where a program is not deterministic in the outcomes of its operations
+ */
+export function explore(scenario: Scenario, options: ExploreOptions = {}): Outcome {
+  const started = performance.now();
+  const { mode = 'exhaustive', preemptions = 2, minimises = true, shard, seed = 1 } = options;
+  const bounds = mode === 'bounded' ? Array.from({ length: preemptions + 1 }, (_, bound) => bound) : [undefined];
+  const failures = new Map<string, Failure>();
+  let coverage: Coverage | undefined;
+  for (const bound of bounds) {
+    const explored = new Explored(scenario);
+    const search = searchOf(explored, mode, bound, { ...options, seed });
+    search.run();
+    // A lower bound has found it with fewer preemptions.
+    for (const [key, failure] of search.failures) if (!failures.has(key)) failures.set(key, failure);
+    coverage = {
+      mode,
+      complete: mode !== 'random' && search.truncated === undefined,
+      bound,
+      states: search.states,
+      events: explored.events + (coverage?.events ?? 0),
+      replayed: explored.programs.observer.replayed + (coverage?.replayed ?? 0),
+      executions: explored.programs.observer.executions + (coverage?.executions ?? 0),
+      ends: search.ends,
+      truncated: search.truncated,
+      shard,
+      seed: mode === 'random' ? seed : undefined,
+      machine: machineText(scenario),
+      ms: performance.now() - started,
+    };
+    if (search.truncated !== undefined) break;
+  }
+  return { scenario: scenario.name, coverage: coverage!, failures: minimal(scenario, failures, minimises) };
+}
+
+/** Does a schedule again, and goes on to the end; the trace tells what happened. ScheduleError where it is not this scenario's. */
+export function replay(scenario: Scenario, schedule: string): Trace {
+  const steps = parseSchedule(scenario, new Explored(scenario).actors, schedule);
+  return traceOf(scenario, steps, 'go on');
+}
+
+/** What the parts of one search have found together. */
+export function mergeOutcomes(parts: readonly Outcome[]): Outcome {
+  const best = new Map<string, FoundFailure>();
+  for (const failure of parts.flatMap(({ failures }) => failures)) {
+    const key = failureKey(failure);
+    const known = best.get(key);
+    if (
+      known === undefined ||
+      failure.preemptions < known.preemptions ||
+      (failure.preemptions === known.preemptions && failure.steps < known.steps)
+    )
+      best.set(key, failure);
+  }
+  return {
+    scenario: parts[0]?.scenario ?? '',
+    coverage: mergeCoverage(parts.map(({ coverage }) => coverage)),
+    failures: [...best.values()].sort(byCost),
+  };
+}
+
+function searchOf(explored: Explored, mode: string, bound: number | undefined, options: ExploreOptions): Search {
+  if (mode === 'random') return new RandomSearch(explored, options);
+  const { preemptions: _, ...others } = options;
+  return new DepthFirst(explored, bound === undefined ? others : { ...others, preemptions: bound });
+}
+
+function minimal(scenario: Scenario, failures: ReadonlyMap<string, Failure>, minimises: boolean): FoundFailure[] {
+  const replayer = new Replayer(new Explored(scenario));
+  const { actors } = replayer.explored;
+  return [...failures.values()]
+    .map((failure): FoundFailure => {
+      const { rule, what, by } = failure.violation;
+      const found = minimises ? minimise(replayer, failure) : failure;
+      const { schedule } = found;
+      return {
+        kind: RULES[rule].kind,
+        rule,
+        must: RULES[rule].text,
+        what,
+        by,
+        schedule: scheduleText(scenario, actors, schedule),
+        steps: schedule.length,
+        preemptions: Math.min(found.preemptions, failure.preemptions),
+        switches: schedule.filter((actor, at) => at > 0 && actor !== schedule[at - 1]).length,
+        stepsFound: failure.schedule.length,
+      };
+    })
+    .sort(byCost);
+}
+
+const byCost = (one: FoundFailure, other: FoundFailure): number =>
+  one.preemptions - other.preemptions || one.steps - other.steps || one.rule.localeCompare(other.rule);

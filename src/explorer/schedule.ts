@@ -1,0 +1,70 @@
+/**
+ * Schedules as text: `pw1:5f2c9a:0x3,1x9,i1,0x2:k7`. The version, a hash of the scenario, the actors with how often each
+ * goes in a row, and two characters that tell of slips in copying.
+ */
+import type { Actor } from './actors.ts';
+import type { Scenario } from './scenario.ts';
+import { mixA, mixB } from './state.ts';
+
+const VERSION = 'pw1';
+const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/** A schedule that is none, or that belongs to something else. */
+export class ScheduleError extends Error {
+  override readonly name: string = 'ScheduleError';
+}
+
+export function scheduleText(scenario: Scenario, actors: readonly Actor[], schedule: readonly number[]): string {
+  const runs: string[] = [];
+  for (let at = 0; at < schedule.length; ) {
+    let end = at + 1;
+    while (end < schedule.length && schedule[end] === schedule[at]) end += 1;
+    const { name } = actors[schedule[at]!]!;
+    runs.push(end - at === 1 ? name : `${name}x${end - at}`);
+    at = end;
+  }
+  const text = `${VERSION}:${scenarioHash(scenario)}:${runs.join(',')}`;
+  return `${text}:${checkOf(text)}`;
+}
+
+/** @throws ScheduleError  where the text is no schedule, or one of another scenario */
+export function parseSchedule(scenario: Scenario, actors: readonly Actor[], text: string): number[] {
+  const parts = text.trim().split(':');
+  const [version, hash, runs, check] = parts;
+  if (parts.length !== 4 || version !== VERSION || runs === undefined)
+    throw new ScheduleError(`not a schedule: ${JSON.stringify(text)} (it looks like ${VERSION}:hash:0x3,1x9:check)`);
+  if (check !== checkOf(`${version}:${hash}:${runs}`))
+    throw new ScheduleError(`the schedule was not copied whole: ${text}`);
+  if (hash !== scenarioHash(scenario))
+    throw new ScheduleError(
+      `the schedule belongs to another scenario than ${scenario.name}, or to another version of it`,
+    );
+  return runs === '' ? [] : runs.split(',').flatMap((run) => actorsOfRun(actors, run));
+}
+
+function actorsOfRun(actors: readonly Actor[], run: string): number[] {
+  const [, name, times = '1'] = /^([a-z]?\d+)(?:x(\d+))?$/.exec(run) ?? [];
+  const actor = actors.findIndex((one) => one.name === name);
+  if (actor < 0) throw new ScheduleError(`the schedule names ${run}, and there is no such actor`);
+  return new Array<number>(Number(times)).fill(actor);
+}
+
+/** Changes with whatever makes schedules mean something else: machine, calls, walks. */
+function scenarioHash(scenario: Scenario): string {
+  const { name, machine = {}, hardware = {}, cpus, walks = [], warm = [], plant = '' } = scenario;
+  const { assistedFlush, ...plain } = machine;
+  const calls = cpus.map((operations) => operations.map((operation) => `${operation.name}${operation.irqsOff ?? ''}`));
+  const text = JSON.stringify([name, plain, assistedFlush !== undefined, hardware, calls, walks, warm, plant]);
+  return (hashOf(text) >>> 8).toString(16).padStart(6, '0');
+}
+
+function checkOf(text: string): string {
+  const hash = hashOf(text);
+  return DIGITS[hash & 31]! + DIGITS[(hash >>> 5) & 31]!;
+}
+
+function hashOf(text: string): number {
+  let hash = 0;
+  for (let at = 0; at < text.length; at++) hash = mixA(hash, mixB(at, text.charCodeAt(at)));
+  return hash;
+}

@@ -1,0 +1,95 @@
+/**
+ * The trace of a failing schedule: each event in its actor's column, in words, with the line of code that it stands in; and
+ * of the table concerned, who allocated, linked and freed it, and who still knows of it. Made by one last replay, which
+ * alone notes lines of code.
+ */
+import { EventText, entryText } from './event-text.ts';
+import { Explored } from './explored.ts';
+import type { LogNode } from './program.ts';
+import { Replayer } from './replay.ts';
+import type { Violation } from './rules.ts';
+import type { Scenario } from './scenario.ts';
+import type { SeenEvent } from './watched.ts';
+
+export interface TraceRow {
+  /** Events of one step have one number. */
+  readonly step: number;
+  readonly cpu: number;
+  readonly actor: string;
+  readonly text: string;
+  /** `superpage.ts:112 split`, where the event stands in code. */
+  readonly site: string | undefined;
+}
+
+export interface Trace {
+  readonly rows: readonly TraceRow[];
+  readonly violations: readonly Violation[];
+  /** Of the table concerned: sentences. */
+  readonly history: readonly string[];
+  readonly cpus: number;
+}
+
+/** Files of the seam itself: a site is who called them. */
+const SEAM_FILES =
+  /\/(mmu|cpu|explorer)\/[\w-]+\.ts|\/hypervisor\/(tables|table-counters|heap|locks|flush|gather|mm)\.ts/;
+
+export function traceOf(scenario: Scenario, schedule: readonly number[], afterwards: 'go on' | 'stop'): Trace {
+  const explored = new Explored(scenario);
+  explored.programs.observer.notesSites = true;
+  const replayer = new Replayer(explored);
+  const text = new EventText(explored.lives, (frame) => explored.world.pageOf(frame));
+  const rows: TraceRow[] = [];
+  const seen: { readonly event: SeenEvent; readonly value: number; readonly frame: number; readonly row: number }[] =
+    [];
+  const witness = (event: SeenEvent, actor: number, node: LogNode | undefined, value: number, frame: number): void => {
+    seen.push({ event, value, frame, row: rows.length });
+    const site = event.by === 'cpu' ? siteOf(node?.site) : undefined;
+    const said = text.of(event, value, frame);
+    rows.push({ step: explored.steps, cpu: event.cpu, actor: explored.actors[actor]!.name, text: said, site });
+  };
+  const { violations } = replayer.replay(schedule, afterwards, witness);
+  const concerned = violations.find(({ frame }) => frame !== undefined)?.frame;
+  const history = concerned === undefined ? [] : historyOf(explored, seen, concerned);
+  return { rows, violations, history, cpus: explored.world.count };
+}
+
+/** Who did what to a table, and who may still use it. */
+function historyOf(
+  explored: Explored,
+  seen: readonly { readonly event: SeenEvent; readonly value: number; readonly frame: number; readonly row: number }[],
+  table: number,
+): string[] {
+  const name = `table 0x${table.toString(16)}`;
+  const said: string[] = [];
+  for (const { event, value, row } of seen) {
+    const { cpu, operation, a, b } = event;
+    const at = `(event ${row + 1})`;
+    if (operation === 'alloc' && value === table) said.push(`CPU ${cpu} allocated ${name} ${at}`);
+    if (operation === 'publish' && b === table) said.push(`CPU ${cpu} linked it ${at}`);
+    if (operation === 'detach' && a === table) said.push(`CPU ${cpu} replaced the entry that led to it ${at}`);
+    if (operation === 'free' && a === table) said.push(`CPU ${cpu} freed it ${at}`);
+  }
+  if (!said.some((sentence) => sentence.includes('allocated'))) said.unshift(`${name} was there at the start`);
+  for (let cpu = 0; cpu < explored.world.count; cpu++) {
+    const read = seen.findLast(
+      ({ event, frame, value }) =>
+        event.cpu === cpu && event.by === 'cpu' && event.operation === 'read' && frame === table && (value & 1) !== 0,
+    );
+    if (read !== undefined && explored.programs.isMidway(cpu))
+      said.push(`CPU ${cpu} holds a pointer to it: it read ${entryText(3, table, 1)} (event ${read.row + 1})`);
+    if (explored.world.cached[cpu]!.entries.some((entry) => entry.kind === 'table' && entry.frame === table))
+      said.push(`a structure cache of CPU ${cpu} leads to it`);
+  }
+  return said;
+}
+
+/** The first line of a stack that is not of the seam or of the explorer. */
+function siteOf(stack: string | undefined): string | undefined {
+  for (const line of stack?.split('\n').slice(1) ?? []) {
+    const [, name = '', path, at] =
+      /at (?:(?:Object\.|new )?([\w.#<>]+) )?\(?(.*?):(\d+):\d+\)?$/.exec(line.trim()) ?? [];
+    if (path === undefined || SEAM_FILES.test(path) || path.startsWith('node:')) continue;
+    return `${path.split('/').at(-1)}:${at}${name === '' || name.startsWith('<') ? '' : ` ${name.split('.').at(-1)}`}`;
+  }
+  return undefined;
+}
