@@ -1,5 +1,5 @@
 // The one esbuild call for every entry point, so that they share classes. Entry points are what package.json exports and
-// its bin: a new one needs a line there and nothing here.
+// its bin, a new one needs a line there and nothing here; and what the command loads when it has looked at its arguments.
 import { readFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
@@ -8,6 +8,7 @@ export const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
 const outputs = [
   ...Object.values(manifest.exports).flatMap((target) => (typeof target === 'object' ? [target.default] : [])),
   ...Object.values(manifest.bin),
+  './dist/cli/command.js', // loaded by the command; it finds its files from where it lies
 ];
 
 /** Bundles into `outdir`; `options` go to esbuild as they are. The metafile in the result tells what went in. */

@@ -1,4 +1,5 @@
 /** A scenario with what exploring it must come to: the list that `pagewalk race` knows. */
+import type { ExploreOptions, Outcome } from './explore.ts';
 import type { ErrorKind } from './rules.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -9,7 +10,7 @@ export interface Variant {
   readonly scenario: Scenario;
   /** Preemptions at most; undefined: every schedule. */
   readonly preemptions?: number;
-  /** The kinds of errors that must be found: exactly these. None: clean. */
+  /** The kinds of errors that must be found, among others. None: every schedule must be clean. */
   readonly finds: readonly ErrorKind[];
 }
 
@@ -23,3 +24,16 @@ export interface Declared {
   readonly status: 'closed' | 'open' | 'better' | 'demo';
   readonly variants: readonly Variant[];
 }
+
+/** Whether an exploration came to what its variant declares, and if not, why not; nothing where it did. */
+export function mismatches({ finds }: Variant, { coverage, failures }: Outcome): string[] {
+  const found = new Set(failures.map(({ kind }) => kind));
+  const missing = finds.filter((kind) => !found.has(kind)).map((kind) => `${kind} is not found`);
+  if (finds.length > 0) return missing;
+  const unexpected = [...found].map((kind) => `${kind} is found`);
+  return coverage.complete ? unexpected : [...unexpected, 'not every schedule was seen'];
+}
+
+/** How a variant is explored: every schedule, or with the preemptions that it declares. */
+export const searchFor = ({ preemptions }: Variant): ExploreOptions =>
+  preemptions === undefined ? {} : { mode: 'bounded', preemptions };

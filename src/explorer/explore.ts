@@ -41,7 +41,7 @@ export interface FoundFailure {
 export interface Outcome {
   readonly scenario: string;
   readonly coverage: Coverage;
-  /** One of each kind and way, those with the fewest preemptions first. */
+  /** One of each kind and way, those with the fewest switches first. */
   readonly failures: readonly FoundFailure[];
 }
 
@@ -138,4 +138,4 @@ function minimal(scenario: Scenario, failures: ReadonlyMap<string, Failure>, min
 }
 
 const byCost = (one: FoundFailure, other: FoundFailure): number =>
-  one.preemptions - other.preemptions || one.steps - other.steps || one.rule.localeCompare(other.rule);
+  one.switches - other.switches || one.steps - other.steps || one.rule.localeCompare(other.rule);

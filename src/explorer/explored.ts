@@ -169,7 +169,7 @@ export class Explored {
         if (this.#isJudged('no-bug'))
           this.violations.push({
             rule: 'no-bug',
-            what: withoutNumbers(node.message),
+            what: withoutPrefix(node.message),
             by: kind === 'cpu' ? 'cpu' : 'hardware',
           });
         return undefined;
@@ -216,7 +216,7 @@ export class Explored {
     } catch (failure) {
       if (!(failure instanceof Error) || !failure.message.startsWith('BUG: ')) throw failure;
       if (this.#isJudged('no-bug'))
-        this.violations.push({ rule: 'no-bug', what: withoutNumbers(failure.message), by: event.by });
+        this.violations.push({ rule: 'no-bug', what: withoutPrefix(failure.message), by: event.by });
       this.witness?.(event, actor, node, 0, 0);
       return false;
     }
@@ -276,5 +276,4 @@ export class Explored {
   }
 }
 
-/** The same mistake has the same words whatever frames it met. */
-const withoutNumbers = (message: string): string => message.replace(/0x[0-9a-f]+|\d+/g, '…').replace(/^BUG: /, '');
+const withoutPrefix = (message: string): string => message.replace(/^BUG: /, '');

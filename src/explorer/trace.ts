@@ -39,13 +39,14 @@ export function traceOf(scenario: Scenario, schedule: readonly number[], afterwa
   const replayer = new Replayer(explored);
   const text = new EventText(explored.lives, (frame) => explored.world.pageOf(frame));
   const rows: TraceRow[] = [];
-  const seen: { readonly event: SeenEvent; readonly value: number; readonly frame: number; readonly row: number }[] =
+  const before = explored.steps;
+  const seen: { readonly event: SeenEvent; readonly value: number; readonly frame: number; readonly step: number }[] =
     [];
   const witness = (event: SeenEvent, actor: number, node: LogNode | undefined, value: number, frame: number): void => {
-    seen.push({ event, value, frame, row: rows.length });
+    seen.push({ event, value, frame, step: explored.steps - before });
     const site = event.by === 'cpu' ? siteOf(node?.site) : undefined;
     const said = text.of(event, value, frame);
-    rows.push({ step: explored.steps, cpu: event.cpu, actor: explored.actors[actor]!.name, text: said, site });
+    rows.push({ step: explored.steps - before, cpu: event.cpu, actor: explored.actors[actor]!.name, text: said, site });
   };
   const { violations } = replayer.replay(schedule, afterwards, witness);
   const concerned = violations.find(({ frame }) => frame !== undefined)?.frame;
@@ -56,14 +57,14 @@ export function traceOf(scenario: Scenario, schedule: readonly number[], afterwa
 /** Who did what to a table, and who may still use it. */
 function historyOf(
   explored: Explored,
-  seen: readonly { readonly event: SeenEvent; readonly value: number; readonly frame: number; readonly row: number }[],
+  seen: readonly { readonly event: SeenEvent; readonly value: number; readonly frame: number; readonly step: number }[],
   table: number,
 ): string[] {
   const name = `table 0x${table.toString(16)}`;
   const said: string[] = [];
-  for (const { event, value, row } of seen) {
+  for (const { event, value, step } of seen) {
     const { cpu, operation, a, b } = event;
-    const at = `(event ${row + 1})`;
+    const at = `(step ${step})`;
     if (operation === 'alloc' && value === table) said.push(`CPU ${cpu} allocated ${name} ${at}`);
     if (operation === 'publish' && b === table) said.push(`CPU ${cpu} linked it ${at}`);
     if (operation === 'detach' && a === table) said.push(`CPU ${cpu} replaced the entry that led to it ${at}`);
@@ -76,7 +77,7 @@ function historyOf(
         event.cpu === cpu && event.by === 'cpu' && event.operation === 'read' && frame === table && (value & 1) !== 0,
     );
     if (read !== undefined && explored.programs.isMidway(cpu))
-      said.push(`CPU ${cpu} holds a pointer to it: it read ${entryText(3, table, 1)} (event ${read.row + 1})`);
+      said.push(`CPU ${cpu} holds a pointer to it: it read ${entryText(3, table, 1)} (step ${read.step})`);
     if (explored.world.cached[cpu]!.entries.some((entry) => entry.kind === 'table' && entry.frame === table))
       said.push(`a structure cache of CPU ${cpu} leads to it`);
   }
