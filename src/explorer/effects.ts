@@ -91,10 +91,6 @@ export class Effects {
         tables.fill(a, b, c, d);
         this.#settleEntries(a * ENTRIES, ENTRIES);
         return;
-      case 'writeRun':
-        this.value = tables.writeRun(a, b, c, d);
-        this.#settleEntries(a, this.value);
-        return;
       case 'scan':
         this.value = tables.runBase(a, b, c);
         this.#settleInfo(world.pageOf(a));
@@ -217,6 +213,11 @@ export class Effects {
       default:
         throw new UnsupportedError(`${node.operation}: this operation is not explored`);
     }
+  }
+
+  /** Notes a run of stores. */
+  settleRun(entry: number, count: number): void {
+    this.#settleEntries(entry, Math.min(count, ENTRIES - (entry % ENTRIES)));
   }
 
   /** A store that waited in a buffer reaches memory. */

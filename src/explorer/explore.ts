@@ -4,6 +4,7 @@ import { DepthFirst } from './depth-first.ts';
 import { Explored } from './explored.ts';
 import { minimise } from './minimise.ts';
 import { type RandomOptions, RandomSearch } from './random.ts';
+import type { Splits } from './ranges.ts';
 import { Replayer } from './replay.ts';
 import { type ErrorKind, RULES, type RuleName } from './rules.ts';
 import type { Scenario } from './scenario.ts';
@@ -51,13 +52,43 @@ export interface Outcome {
  */
 export function explore(scenario: Scenario, options: ExploreOptions = {}): Outcome {
   const started = performance.now();
-  const { mode = 'exhaustive', preemptions = 2, minimises = true, shard, seed = 1 } = options;
+  const { mode = 'exhaustive', preemptions = 2, minimises = true, seed = 1 } = options;
   const bounds = mode === 'bounded' ? Array.from({ length: preemptions + 1 }, (_, bound) => bound) : [undefined];
+  let splits: Splits = new Map();
+  for (;;) {
+    const pass = exploreWith(scenario, splits, mode, bounds, { ...options, seed });
+    const more = merged(splits, pass.conflicts);
+    const isWhole = sizeOf(more) === sizeOf(splits);
+    if (!isWhole && pass.coverage.truncated === undefined) {
+      splits = more;
+      continue;
+    }
+    const coverage = { ...pass.coverage, ms: performance.now() - started };
+    return { scenario: scenario.name, coverage, failures: minimal(scenario, splits, pass.failures, minimises) };
+  }
+}
+
+interface Pass {
+  readonly coverage: Coverage;
+  readonly failures: ReadonlyMap<string, Failure>;
+  readonly conflicts: Splits;
+}
+
+/** One search, or one for each bound, with operations on whole tables split at certain entries. */
+function exploreWith(
+  scenario: Scenario,
+  splits: Splits,
+  mode: 'exhaustive' | 'bounded' | 'random',
+  bounds: readonly (number | undefined)[],
+  options: ExploreOptions & { readonly seed: number },
+): Pass {
+  const { shard, seed } = options;
   const failures = new Map<string, Failure>();
+  let conflicts: Splits = new Map();
   let coverage: Coverage | undefined;
   for (const bound of bounds) {
-    const explored = new Explored(scenario);
-    const search = searchOf(explored, mode, bound, { ...options, seed });
+    const explored = new Explored(scenario, splits);
+    const search = searchOf(explored, mode, bound, options);
     search.run();
     // A lower bound has found it with fewer preemptions.
     for (const [key, failure] of search.failures) if (!failures.has(key)) failures.set(key, failure);
@@ -74,17 +105,30 @@ export function explore(scenario: Scenario, options: ExploreOptions = {}): Outco
       shard,
       seed: mode === 'random' ? seed : undefined,
       machine: machineText(scenario),
-      ms: performance.now() - started,
+      ms: 0,
     };
+    conflicts = merged(conflicts, explored.conflicts());
     if (search.truncated !== undefined) break;
   }
-  return { scenario: scenario.name, coverage: coverage!, failures: minimal(scenario, failures, minimises) };
+  return { coverage: coverage!, failures, conflicts };
 }
+
+function merged(one: Splits, other: Splits): Splits {
+  const both = new Map(one);
+  for (const [page, entries] of other)
+    both.set(
+      page,
+      [...new Set([...(both.get(page) ?? []), ...entries])].sort((a, b) => a - b),
+    );
+  return both;
+}
+
+const sizeOf = (splits: Splits): number => [...splits.values()].reduce((sum, entries) => sum + entries.length, 0);
 
 /** Does a schedule again, and goes on to the end; the trace tells what happened. ScheduleError where it is not this scenario's. */
 export function replay(scenario: Scenario, schedule: string): Trace {
-  const steps = parseSchedule(scenario, new Explored(scenario).actors, schedule);
-  return traceOf(scenario, steps, 'go on');
+  const { steps, splits } = parseSchedule(scenario, new Explored(scenario).actors, schedule);
+  return traceOf(scenario, splits, steps, 'go on');
 }
 
 /** What the parts of one search have found together. */
@@ -113,8 +157,13 @@ function searchOf(explored: Explored, mode: string, bound: number | undefined, o
   return new DepthFirst(explored, bound === undefined ? others : { ...others, preemptions: bound });
 }
 
-function minimal(scenario: Scenario, failures: ReadonlyMap<string, Failure>, minimises: boolean): FoundFailure[] {
-  const replayer = new Replayer(new Explored(scenario));
+function minimal(
+  scenario: Scenario,
+  splits: Splits,
+  failures: ReadonlyMap<string, Failure>,
+  minimises: boolean,
+): FoundFailure[] {
+  const replayer = new Replayer(new Explored(scenario, splits));
   const { actors } = replayer.explored;
   return [...failures.values()]
     .map((failure): FoundFailure => {
@@ -127,7 +176,7 @@ function minimal(scenario: Scenario, failures: ReadonlyMap<string, Failure>, min
         must: RULES[rule].text,
         what,
         by,
-        schedule: scheduleText(scenario, actors, schedule),
+        schedule: scheduleText(scenario, actors, splits, schedule),
         steps: schedule.length,
         preemptions: Math.min(found.preemptions, failure.preemptions),
         switches: schedule.filter((actor, at) => at > 0 && actor !== schedule[at - 1]).length,

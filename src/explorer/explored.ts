@@ -11,6 +11,7 @@ import { isLocal } from './operation-footprint.ts';
 import { Oracle } from './oracle.ts';
 import type { LogNode } from './program.ts';
 import { Programs, type Want } from './programs.ts';
+import { conflictsIn, Ranges, type Splits } from './ranges.ts';
 import type { RuleName, Violation } from './rules.ts';
 import type { Scenario } from './scenario.ts';
 import { Serial } from './serial.ts';
@@ -47,6 +48,7 @@ export class Explored {
   readonly #buffers: StoreBuffers | undefined;
   readonly #oracle: Oracle;
   readonly #turns: Turns;
+  readonly #ranges: Ranges;
   readonly #serial: Serial;
   readonly #reuse: 'never' | 'hostile';
   /** Bits of the actors that are CPUs' code. */
@@ -54,7 +56,8 @@ export class Explored {
   #actor = 0;
   #isBegun = false;
 
-  constructor(scenario: Scenario) {
+  /** @param splits  where operations on whole tables are more than one event */
+  constructor(scenario: Scenario, splits: Splits = new Map()) {
     const { hardware = {}, walks = [], plant } = scenario;
     const { evictions = 0, storeBuffers = false, reuse = 'never' } = hardware;
     this.scenario = scenario;
@@ -72,7 +75,11 @@ export class Explored {
     this.#effects = new Effects(world, reuse, plant, () => this.#turns.busyMask());
     this.#interrupts = new Interrupts(world, plant);
     this.#buffers = storeBuffers ? new StoreBuffers(world.state, world.count) : undefined;
-    this.#turns = new Turns(world, this.actors, this.programs, this.#effects, this.#buffers, { reuse, plant });
+    this.#ranges = new Ranges(world, this.#effects, splits);
+    this.#turns = new Turns(world, this.actors, this.programs, this.#effects, this.#buffers, this.#ranges, {
+      reuse,
+      plant,
+    });
     this.#serial = new Serial(scenario, world);
     const pages = world.machine.memory.bytes.length / 4096;
     const ghost = world.state.add(new Int32Array(ghostWords(pages)));
@@ -206,9 +213,13 @@ export class Explored {
       this.witness?.(event, actor, node, 0, 0);
       return false;
     }
+    if (by === 'cpu' && this.#ranges.doPiece(cpu, node)) {
+      this.witness?.(event, actor, node, 0, 0);
+      return true;
+    }
     const forwarded = by === 'cpu' && operation === 'read' ? this.#buffers?.newestTo(cpu, a) : undefined;
     try {
-      if (forwarded === undefined) effects.perform(cpu, node);
+      if (forwarded === undefined) this.#ranges.perform(cpu, node);
       else {
         effects.value = forwarded.flags;
         effects.frame = forwarded.frame;
@@ -226,6 +237,15 @@ export class Explored {
     this.#oracle.after(event, value, frame);
     this.violations.push(...this.#oracle.take());
     return this.violations.length === 0;
+  }
+
+  /** Where operations on whole tables must be split, by all that programs were seen to do. */
+  conflicts(): Splits {
+    return conflictsIn(
+      this.programs.logs.nodes,
+      (node) => this.programs.actorOf(node),
+      (frame) => this.world.pageOf(frame),
+    );
   }
 
   #end(actor: number, cpu: number, kind: 'cpu' | 'walker', node: LogNode): void {

@@ -84,6 +84,12 @@ export class Programs {
     return this.logs.nodes[this.#word(actor, NODE)]!;
   }
 
+  /** Whose log it is. */
+  actorOf(node: LogNode): number {
+    const root = rootOf(node);
+    return this.#programs.findIndex((program) => program?.roots.includes(root));
+  }
+
   /** Whether a program is within a call, and not between two. */
   isMidway(actor: number): boolean {
     return !this.isFinished(actor) && this.node(actor).parent !== undefined;

@@ -1,8 +1,10 @@
 /**
  * Schedules as text: `pw1:5f2c9a:0x3,1x9,i1,0x2:k7`. The version, a hash of the scenario, the actors with how often each
- * goes in a row, and two characters that tell of slips in copying.
+ * goes in a row, and two characters that tell of slips in copying. `s3.7` in front of them says that operations on all of
+ * the table in page 3 are split at entry 7.
  */
 import type { Actor } from './actors.ts';
+import type { Splits } from './ranges.ts';
 import type { Scenario } from './scenario.ts';
 import { mixA, mixB } from './state.ts';
 
@@ -14,8 +16,13 @@ export class ScheduleError extends Error {
   override readonly name: string = 'ScheduleError';
 }
 
-export function scheduleText(scenario: Scenario, actors: readonly Actor[], schedule: readonly number[]): string {
-  const runs: string[] = [];
+export function scheduleText(
+  scenario: Scenario,
+  actors: readonly Actor[],
+  splits: Splits,
+  schedule: readonly number[],
+): string {
+  const runs = [...splits].flatMap(([page, entries]) => entries.map((entry) => `s${page}.${entry}`));
   for (let at = 0; at < schedule.length; ) {
     let end = at + 1;
     while (end < schedule.length && schedule[end] === schedule[at]) end += 1;
@@ -28,7 +35,11 @@ export function scheduleText(scenario: Scenario, actors: readonly Actor[], sched
 }
 
 /** @throws ScheduleError  where the text is no schedule, or one of another scenario */
-export function parseSchedule(scenario: Scenario, actors: readonly Actor[], text: string): number[] {
+export function parseSchedule(
+  scenario: Scenario,
+  actors: readonly Actor[],
+  text: string,
+): { readonly steps: readonly number[]; readonly splits: Splits } {
   const parts = text.trim().split(':');
   const [version, hash, runs, check] = parts;
   if (parts.length !== 4 || version !== VERSION || runs === undefined)
@@ -39,7 +50,14 @@ export function parseSchedule(scenario: Scenario, actors: readonly Actor[], text
     throw new ScheduleError(
       `the schedule belongs to another scenario than ${scenario.name}, or to another version of it`,
     );
-  return runs === '' ? [] : runs.split(',').flatMap((run) => actorsOfRun(actors, run));
+  const splits = new Map<number, number[]>();
+  const steps: number[] = [];
+  for (const run of runs === '' ? [] : runs.split(',')) {
+    const [, page, entry] = /^s(\d+)\.(\d+)$/.exec(run) ?? [];
+    if (page === undefined) steps.push(...actorsOfRun(actors, run));
+    else splits.set(Number(page), [...(splits.get(Number(page)) ?? []), Number(entry)]);
+  }
+  return { steps, splits };
 }
 
 function actorsOfRun(actors: readonly Actor[], run: string): number[] {

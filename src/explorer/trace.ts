@@ -6,6 +6,7 @@
 import { EventText, entryText } from './event-text.ts';
 import { Explored } from './explored.ts';
 import type { LogNode } from './program.ts';
+import type { Splits } from './ranges.ts';
 import { Replayer } from './replay.ts';
 import type { Violation } from './rules.ts';
 import type { Scenario } from './scenario.ts';
@@ -33,8 +34,13 @@ export interface Trace {
 const SEAM_FILES =
   /\/(mmu|cpu|explorer)\/[\w-]+\.ts|\/hypervisor\/(tables|table-counters|heap|locks|flush|gather|mm)\.ts/;
 
-export function traceOf(scenario: Scenario, schedule: readonly number[], afterwards: 'go on' | 'stop'): Trace {
-  const explored = new Explored(scenario);
+export function traceOf(
+  scenario: Scenario,
+  splits: Splits,
+  schedule: readonly number[],
+  afterwards: 'go on' | 'stop',
+): Trace {
+  const explored = new Explored(scenario, splits);
   explored.programs.observer.notesSites = true;
   const replayer = new Replayer(explored);
   const text = new EventText(explored.lives, (frame) => explored.world.pageOf(frame));

@@ -17,6 +17,7 @@ import {
 import { footprintOf, isLocal } from './operation-footprint.ts';
 import type { LogNode } from './program.ts';
 import type { Programs } from './programs.ts';
+import type { Ranges } from './ranges.ts';
 import type { Plant } from './scenario.ts';
 import type { StoreBuffers } from './store-buffer.ts';
 import { EVICTIONS, NOT_QUIET, SERVING, UNACKNOWLEDGED, type World } from './world.ts';
@@ -27,6 +28,7 @@ export class Turns {
   readonly #programs: Programs;
   readonly #effects: Effects;
   readonly #buffers: StoreBuffers | undefined;
+  readonly #ranges: Ranges;
   readonly #reuse: 'never' | 'hostile';
   readonly #plant: Plant | undefined;
   /** By CPU, the actor that walks for it; -1 where none does. */
@@ -40,6 +42,7 @@ export class Turns {
     programs: Programs,
     effects: Effects,
     buffers: StoreBuffers | undefined,
+    ranges: Ranges,
     { reuse, plant }: { readonly reuse: 'never' | 'hostile'; readonly plant: Plant | undefined },
   ) {
     this.#world = world;
@@ -47,6 +50,7 @@ export class Turns {
     this.#programs = programs;
     this.#effects = effects;
     this.#buffers = buffers;
+    this.#ranges = ranges;
     this.#reuse = reuse;
     this.#plant = plant;
     this.#walkers = world.cpus.map((_, cpu) =>
@@ -89,7 +93,8 @@ export class Turns {
 
   /** What an operation of a program touches. */
   ofOperation(cpu: number, kind: 'cpu' | 'walker', node: LogNode): Footprint {
-    const own = footprintOf(this.#world, cpu, node, this.#reuse);
+    const piece = kind === 'cpu' ? this.#ranges.pieceFootprint(cpu, node) : undefined;
+    const own = piece ?? footprintOf(this.#world, cpu, node, this.#reuse);
     if (this.#buffers === undefined || kind === 'walker') return own;
     if (node.operation === 'write') return footprint(bufferOf(cpu), ALL, 1);
     return { ...own, touched: Int32Array.of(...own.touched, bufferOf(cpu), ALL, 0) };

@@ -26,7 +26,7 @@ export function losesDirty(watched: Watched, event: SeenEvent, old: SeenEntry): 
   const wasDirty = old.isPresent && (old.flags & D) !== 0 && !leadsToTable(level, old);
   if (!wasDirty || operation === 'exchange' || (c & P) === 0) return false;
   const seen = watched.lastRead(cpu, a);
-  if (seen === undefined || (seen & D) !== 0) return false;
+  if (seen === undefined || (seen & P) === 0 || (seen & D) !== 0) return false;
   if (operation === 'publish') return (entryAt(watched, b, 0).flags & D) === 0;
   return b === old.frame && (c & D) === 0;
 }
