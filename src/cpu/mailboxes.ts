@@ -35,8 +35,10 @@ const OWNER = 9;
 const QUIET = 10;
 /** The CPUs that this one has asked last. */
 const TARGETS = 11;
+/** Words of a mailbox before those by sender. */
+export const OWN_WORDS = 12;
 /** By sender: the number of the last request that this CPU has served. */
-const SERVED = 32;
+export const SERVED = 32;
 
 /** In the header: counts `Mailboxes` objects, so that each has a number. */
 const OBJECTS = 0;

@@ -101,19 +101,30 @@ export class DepthFirst extends Search {
     const enabled = explored.enabled();
     const sleep = this.#sleep;
     let todo = this.#bound === undefined ? enabled & ~sleep : this.#withinBound(enabled);
-    if (this.#reduces) todo = this.#bound === undefined ? this.#notMet(todo, sleep) : this.#notMetWithin(todo);
+    // The beginnings of schedules are the same in every part: what one part has met there must not change its others.
+    const depth = this.#schedule.length;
+    if (this.#shard !== undefined && depth === SHARD_DEPTH && !this.#isMine(this.#shard)) return;
+    const remembers = this.#reduces && (this.#shard === undefined || depth >= SHARD_DEPTH);
+    if (remembers) todo = this.#bound === undefined ? this.#notMet(todo, sleep) : this.#notMetWithin(todo);
     else this.states += 1;
     if (todo === -1) return;
-    if (enabled === 0 || (explored.hasEnded && (enabled & this.explored.code) === 0 && this.#isSettled(enabled)))
-      this.#judgeEnd();
+    if (this.#isEnd(enabled)) this.#judgeEnd();
     if (todo === 0 || this.isOver(this.#schedule.length)) return;
-    if (this.#shard !== undefined && this.#schedule.length === SHARD_DEPTH && !this.#isMine(this.#shard)) return;
     const { mark } = explored.world.state;
     const { last, preemptions } = { last: this.#last, preemptions: this.#preemptions };
     this.#branches.push({ mark, todo, done: 0, sleep, last, preemptions, enabled });
   }
 
-  /** Nothing that could go on would end anything: only caches that may be dropped, and walks that may begin. */
+  /** Whether nothing that could go on would change what the end is judged by; judged once, when that begins to be so. */
+  #isEnd(enabled: number): boolean {
+    const { explored } = this;
+    if (enabled === 0) return true;
+    if (!explored.hasEnded || !this.#isSettled(enabled)) return false;
+    const last = explored.actors[this.#schedule.at(-1) ?? 0]!.kind;
+    return last === 'cpu' || last === 'interrupt' || last === 'drain';
+  }
+
+  /** Only caches may be dropped, and walks may go on. */
   #isSettled(enabled: number): boolean {
     const { actors } = this.explored;
     for (let rest = enabled; rest !== 0; rest &= rest - 1) {
@@ -135,7 +146,7 @@ export class DepthFirst extends Search {
     const met = this.#visited.get(hashA, hashB);
     if (met < 0) {
       this.#visited.set(hashA, hashB, sleep);
-      this.states = this.#visited.count;
+      this.states += 1;
       return todo;
     }
     const fresh = met & ~sleep & todo;
@@ -150,8 +161,8 @@ export class DepthFirst extends Search {
     const b = hashB ^ mixB(-7, this.#last);
     const met = this.#visited.get(a, b);
     if (met >= 0 && met <= this.#preemptions) return -1;
+    if (met < 0) this.states += 1;
     this.#visited.set(a, b, this.#preemptions);
-    this.states = this.#visited.count;
     return todo;
   }
 

@@ -3,10 +3,12 @@
  * has two memory managers over the same state: one runs the code, with the replaying observer on its seam; the other one
  * executes single operations, whether or not the code that asked for them runs at that moment.
  */
+import { at } from '../cpu/bells.ts';
 import { CR0_PE, CR0_PG, CR0_WP, CR4_PAE, CR4_PCIDE, CR4_PGE, EFER_LME, EFER_NXE } from '../cpu/control-bits.ts';
 import type { Cpu } from '../cpu/cpu.ts';
 import { INTEL } from '../cpu/features.ts';
 import { Machine } from '../cpu/machine.ts';
+import { OWN_WORDS, SERVED } from '../cpu/mailboxes.ts';
 import { POOL, POOL_LOCK, SHOOTDOWNS, TLB_CLOCK, TLB_TIME } from '../hypervisor/control.ts';
 import { DETACHED, INFO_WORDS, STAMP } from '../hypervisor/frame-table.ts';
 import { NO_FRAME } from '../hypervisor/heap.ts';
@@ -163,7 +165,12 @@ export class World {
   }
 
   settleMailboxes(): void {
-    this.state.settle(this.mailboxes, 0, this.mailboxes.words.length);
+    const { count, state, mailboxes } = this;
+    for (let cpu = 0; cpu < count; cpu++) {
+      const first = at(cpu, 0);
+      state.settle(mailboxes, first, first + OWN_WORDS);
+      state.settle(mailboxes, first + SERVED, first + SERVED + count);
+    }
   }
 
   /** Gives each CPU frames of its own, so that which frame an allocation gets does not depend on other CPUs. */
