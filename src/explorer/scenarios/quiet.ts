@@ -1,0 +1,67 @@
+/** What goes well even without the locks of the fix: map_pgdir_lock and looking again under it are enough for these. */
+import type { Locking } from '../../hypervisor/behaviour.ts';
+import { PAGE_HYPERVISOR, PAGE_HYPERVISOR_RO } from '../../hypervisor/flags.ts';
+import { mapPages } from '../../hypervisor/map-pages.ts';
+import type { XenMm } from '../../hypervisor/mm.ts';
+import { M2, map, pageAt, unmap } from '../calls.ts';
+import type { Declared } from '../declared.ts';
+import { type CpuOperation, read } from '../scenario.ts';
+
+const RO = PAGE_HYPERVISOR_RO;
+
+function declare(
+  name: string,
+  title: string,
+  prepare: (mm: XenMm) => void,
+  cpus: readonly (readonly CpuOperation[])[],
+  pages: readonly number[],
+): Declared {
+  const first = read(pageAt(pages[0]!));
+  const variant = (label: string, locking: Locking, walks: number) => ({
+    label,
+    scenario: {
+      name,
+      about: title,
+      machine: { locking },
+      prepare,
+      cpus,
+      pages: pages.map(pageAt),
+      walks: cpus.map(() => (walks === 0 ? [] : [first])),
+    },
+    finds: [],
+  });
+  return {
+    name,
+    title,
+    about:
+      'Clean even before the fix: whoever links a table looks again under map_pgdir_lock, and nothing is freed that others use.',
+    status: 'closed',
+    variants: [variant('before the fix', 'none-prefix', 0), variant('l3', 'l3', 1), variant('pgdir', 'pgdir', 1)],
+  };
+}
+
+const nothing = (): void => {};
+const superpage = (mm: XenMm): void => void mapPages(mm, pageAt(0), M2, M2, PAGE_HYPERVISOR);
+const onePage = (mm: XenMm): void => void mapPages(mm, pageAt(0), 7, 1, PAGE_HYPERVISOR);
+
+export const QUIET: readonly Declared[] = [
+  declare(
+    'split-split',
+    'two CPUs split one superpage',
+    superpage,
+    [[map(0, 7, 1, RO)], [map(1, 9, 1, RO)]],
+    [0, 1, 2],
+  ),
+  declare('populate', 'two CPUs add the same tables', nothing, [[map(0, 7)], [map(1, 9)]], [0, 1]),
+  declare('unmap-map', 'a page is unmapped, its neighbour mapped', onePage, [[unmap(0)], [map(1, 9)]], [0, 1]),
+  {
+    ...declare(
+      'apart',
+      'two CPUs below different L3 tables',
+      nothing,
+      [[map(0, 7)], [map(512 ** 3, 9)]],
+      [0, 512 ** 3],
+    ),
+    about: 'Each takes the lock of its own L3 table: neither waits for the other.',
+  },
+];
