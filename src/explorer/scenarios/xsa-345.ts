@@ -45,8 +45,8 @@ interface Race {
   readonly preemptions: number;
   /** Walks of the hardware where the locks are explored; default: the first page, by each CPU. */
   readonly walks?: readonly (readonly HardwareAccess[])[];
-  /** A third CPU that only walks and serves interrupts, in the locked variants. */
-  readonly thirdCpu?: true;
+  /** What a third CPU calls, besides walking: nothing, or something. Without it there is no third CPU. */
+  readonly third?: readonly CpuOperation[];
 }
 
 /** A race as it is before the fix, and with each lock that closes it. */
@@ -75,9 +75,20 @@ function declare(race: Race): Declared {
       { label: 'before the fix', scenario: { ...base, machine: { locking: 'none-prefix' } }, preemptions, finds },
       locked('l3', 'l3', walks),
       locked('pgdir', 'pgdir', walks),
-      ...(race.thirdCpu === undefined ? [] : [locked('l3', 'l3, a third CPU walks', [[], [], [first, first]])]),
+      {
+        ...locked('l3', 'l3, as Xen does it', walks),
+        scenario: { ...base, machine: { locking: 'l3', behaviour: 'xen' }, walks },
+      },
+      ...(race.third === undefined ? [] : [threeCpus(base, race.third, [first, first])]),
     ],
   };
+}
+
+/** The same with a third CPU, whose hardware walks and which serves interrupts. */
+function threeCpus(base: Scenario, third: readonly CpuOperation[], walked: readonly HardwareAccess[]): Variant {
+  const walks = [[], [], third.length === 0 ? walked : walked.slice(0, 1)];
+  const cpus = third.length === 0 ? base.cpus : [...base.cpus, third];
+  return { label: 'l3, three CPUs', scenario: { ...base, cpus, machine: { locking: 'l3' }, walks }, finds: [] };
 }
 
 export const XSA_345: readonly Declared[] = [
@@ -91,7 +102,7 @@ export const XSA_345: readonly Declared[] = [
     pages: [0, 600],
     finds: ['Bug', 'DoubleFree', 'UseAfterFree'],
     preemptions: 2,
-    thirdCpu: true,
+    third: [],
   }),
   declare({
     name: 'r1',
@@ -103,7 +114,7 @@ export const XSA_345: readonly Declared[] = [
     pages: [0, 600],
     finds: ['UseAfterFree'],
     preemptions: 2,
-    thirdCpu: true,
+    third: [map(1, 6, 1, RO)],
   }),
   declare({
     name: 'r1-l1',
@@ -114,7 +125,7 @@ export const XSA_345: readonly Declared[] = [
     pages: [0, 1],
     finds: ['UseAfterFree'],
     preemptions: 2,
-    thirdCpu: true,
+    third: [map(2, 6, 1, RO)],
   }),
   declare({
     name: 'r1b',
@@ -159,7 +170,7 @@ export const XSA_345: readonly Declared[] = [
     pages: [0, 600],
     finds: ['DoubleFree', 'UseAfterFree'],
     preemptions: 2,
-    thirdCpu: true,
+    third: [],
   }),
   declare({
     name: 'r3',
@@ -182,7 +193,7 @@ export const XSA_345: readonly Declared[] = [
     pages: [0, 3],
     finds: ['LostUpdate'],
     preemptions: 2,
-    thirdCpu: true,
+    third: [],
   }),
   declare({
     name: 'r6',
@@ -194,7 +205,7 @@ export const XSA_345: readonly Declared[] = [
     pages: [0, 1],
     finds: ['LostUpdate', 'UseAfterFree'],
     preemptions: 2,
-    thirdCpu: true,
+    third: [],
   }),
   declare({
     name: 'r7',
