@@ -8,6 +8,7 @@ const CHECKS = [
   ['import order', process.execPath, ['scripts/check-imports.mjs']],
   ['house rules', process.execPath, ['scripts/check-source.mjs']],
   ['Xen names', process.execPath, ['scripts/xen-names.mjs']],
+  ['races', process.execPath, ['scripts/races.mjs']],
   ['package', 'node_modules/.bin/publint', ['--strict']],
   ['package types', 'node_modules/.bin/attw', ['--pack', '.', '--profile', 'esm-only']],
 ];

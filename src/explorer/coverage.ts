@@ -20,6 +20,7 @@ export interface Coverage {
   readonly shard: { readonly index: number; readonly count: number } | undefined;
   readonly seed: number | undefined;
   readonly machine: string;
+  /** Of the search that the numbers are about: where operations had to be split, one like it came before. */
   readonly ms: number;
 }
 

@@ -51,7 +51,6 @@ export interface Outcome {
  * @throws DivergenceError  where a program is not deterministic in the outcomes of its operations
  */
 export function explore(scenario: Scenario, options: ExploreOptions = {}): Outcome {
-  const started = performance.now();
   const { mode = 'exhaustive', preemptions = 2, minimises = true, seed = 1 } = options;
   const bounds = mode === 'bounded' ? Array.from({ length: preemptions + 1 }, (_, bound) => bound) : [undefined];
   let splits: Splits = new Map();
@@ -63,8 +62,11 @@ export function explore(scenario: Scenario, options: ExploreOptions = {}): Outco
       splits = more;
       continue;
     }
-    const coverage = { ...pass.coverage, ms: performance.now() - started };
-    return { scenario: scenario.name, coverage, failures: minimal(scenario, splits, pass.failures, minimises) };
+    return {
+      scenario: scenario.name,
+      coverage: pass.coverage,
+      failures: minimal(scenario, splits, pass.failures, minimises),
+    };
   }
 }
 
@@ -83,6 +85,7 @@ function exploreWith(
   options: ExploreOptions & { readonly seed: number },
 ): Pass {
   const { shard, seed } = options;
+  const started = performance.now();
   const failures = new Map<string, Failure>();
   let conflicts: Splits = new Map();
   let coverage: Coverage | undefined;
@@ -105,7 +108,7 @@ function exploreWith(
       shard,
       seed: mode === 'random' ? seed : undefined,
       machine: machineText(scenario),
-      ms: 0,
+      ms: performance.now() - started,
     };
     conflicts = merged(conflicts, explored.conflicts());
     if (search.truncated !== undefined) break;
