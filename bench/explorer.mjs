@@ -24,10 +24,6 @@ const CASES = [
     'three CPUs of code, two walks',
     { ...scenario, cpus: [...scenario.cpus, [map(1, 6, 1, PAGE_HYPERVISOR_RO)]], walks: [[first], [], [second]] },
   ],
-  [
-    '1 GiB over a table, before the fix',
-    { ...variantOf('r2', 'before the fix').scenario, cpus: [[map(0, G1, G1)], [map(0, 2 * G1, G1), map(600, 5)]] },
-  ],
 ];
 
 const rows = CASES.map(([name, one]) => {

@@ -121,6 +121,12 @@ export class Lives {
     return false;
   }
 
+  /** The same without map_pgdir_lock. */
+  holdsTableLock(cpu: number): boolean {
+    for (let lock = 0; lock < this.#ghost.pages; lock++) if (this.holderOf(lock) === cpu) return true;
+    return false;
+  }
+
   /** The operation in hand of a CPU changed what is mapped at pages. Too many are all of them. */
   noteChange(cpu: number, first: number, pages: number, how: 'added' | 'replaced'): void {
     const ghost = this.#ghost;
