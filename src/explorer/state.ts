@@ -10,6 +10,10 @@
 export interface Space {
   readonly words: Int32Array;
   readonly base: number;
+  /** As they were when they were settled last. */
+  readonly shadow: Int32Array;
+  /** 1 for words that do not make states different, such as counters that only grow. */
+  readonly ignored: Uint8Array;
 }
 
 /** Something besides words that an event replaced whole, such as what a CPU has cached. */
@@ -28,9 +32,6 @@ export class State {
   hashB = 0;
 
   readonly #spaces: Space[] = [];
-  readonly #shadows: Int32Array[] = [];
-  /** By space: 1 for words that do not make states different, such as counters that only grow. */
-  readonly #ignored: Uint8Array[] = [];
   #words = 0;
   #journalAt: Int32Array = new Int32Array(1 << 12);
   #journalOld: Int32Array = new Int32Array(1 << 12);
@@ -39,10 +40,9 @@ export class State {
 
   /** Makes a buffer part of the state, as it is now. `ignores` says which words are left out of the hash. */
   add(words: Int32Array, ignores: (index: number) => boolean = () => false): Space {
-    const space = { words, base: this.#words };
+    const ignored = Uint8Array.from(words, (_, index) => (ignores(index) ? 1 : 0));
+    const space = { words, base: this.#words, shadow: words.slice(), ignored };
     this.#spaces.push(space);
-    this.#shadows.push(words.slice());
-    this.#ignored.push(Uint8Array.from(words, (_, index) => (ignores(index) ? 1 : 0)));
     this.#words += words.length;
     return space;
   }
@@ -54,11 +54,8 @@ export class State {
 
   /** Notes what changed between two indexes of a space since it was settled last. */
   settle(space: Space, from: number, to: number): void {
-    const at = this.#spaces.indexOf(space);
-    const { words, base } = space;
-    const shadow = this.#shadows[at]!;
-    for (let index = from; index < to; index++)
-      if (words[index] !== shadow[index]) this.#change(at, base, index, shadow[index]!, words[index]!);
+    const { words, shadow } = space;
+    for (let index = from; index < to; index++) if (words[index] !== shadow[index]) this.#change(space, index);
   }
 
   /** Sets a word and notes it. */
@@ -88,8 +85,7 @@ export class State {
 
   /** The words that are not as the shadows say: what an event changed and did not declare. For tests. */
   undeclared(): string[] {
-    return this.#spaces.flatMap(({ words }, space) => {
-      const shadow = this.#shadows[space]!;
+    return this.#spaces.flatMap(({ words, shadow }, space) => {
       const index = words.findIndex((word, at) => word !== shadow[at]);
       return index < 0 ? [] : [`word ${index} of buffer ${space}: ${shadow[index]}, now ${words[index]}`];
     });
@@ -101,21 +97,23 @@ export class State {
     restore();
   }
 
-  #change(at: number, base: number, index: number, old: number, now: number): void {
-    this.#shadows[at]![index] = now;
+  #change({ words, base, shadow, ignored }: Space, index: number): void {
+    const old = shadow[index]!;
+    const now = words[index]!;
+    shadow[index] = now;
     this.#push(base + index, old);
-    if (this.#ignored[at]![index] === 0) this.#rehash(base + index, old, now);
+    if (ignored[index] === 0) this.#rehash(base + index, old, now);
   }
 
   #restore(word: number, old: number): void {
     let at = this.#spaces.length - 1;
     while (this.#spaces[at]!.base > word) at -= 1;
-    const { words, base } = this.#spaces[at]!;
+    const { words, base, shadow, ignored } = this.#spaces[at]!;
     const index = word - base;
     const now = words[index]!;
     words[index] = old;
-    this.#shadows[at]![index] = old;
-    if (this.#ignored[at]![index] === 0) this.#rehash(word, old, now);
+    shadow[index] = old;
+    if (ignored[index] === 0) this.#rehash(word, old, now);
   }
 
   #rehash(word: number, old: number, now: number): void {
