@@ -133,3 +133,30 @@ describe('a CPU that waits', () => {
     );
   });
 });
+
+describe('a request in halves', () => {
+  it('is asked, dropped, acknowledged, and only then served', () => {
+    const { each, dropped } = new Threads(2);
+    const number = each[0]!.post(0, 0b10, 0x5000, 7, 1);
+    expect([each[1]!.isAsked(1), each[0]!.isServed(0, 0b10, number)]).toEqual([true, false]);
+    const senders = each[1]!.drop(1);
+    expect([dropped, senders, each[1]!.isAsked(1)]).toEqual([[[1, 0x5000, 7, 1]], 0b01, false]);
+    expect(each[0]!.isServed(0, 0b10, number)).toBe(false);
+    each[1]!.acknowledge(1, senders);
+    expect(each[0]!.isServed(0, 0b10, number)).toBe(true);
+    each[0]!.awaitServed(0, 0b10, number);
+  });
+
+  it('to a CPU of the same thread is served at once, unless somebody else decides when', () => {
+    const mailboxes = new Mailboxes(2);
+    const dropped: number[] = [];
+    for (const cpu of [0, 1]) mailboxes.adopt(cpu, () => dropped.push(cpu));
+    mailboxes.request(0, 0b10, 0, 0, 1);
+    expect(dropped).toEqual([1]);
+    mailboxes.servesAtOnce = false;
+    const number = mailboxes.post(0, 0b10, 0, 0, 1);
+    expect([dropped, mailboxes.isServed(0, 0b10, number)]).toEqual([[1], false]);
+    mailboxes.serve(1);
+    expect([dropped, mailboxes.isServed(0, 0b10, number)]).toEqual([[1, 1], true]);
+  });
+});

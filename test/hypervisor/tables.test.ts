@@ -89,3 +89,44 @@ describe.each(PRESETS)('a table of the image, or one that is pinned, behaviour %
     expect(xen.problems()).toEqual([]);
   });
 });
+
+describe('one operation on an entry or a table', () => {
+  it("exchanges an entry and tells what was there, hardware's A and D included", () => {
+    const xen = boot();
+    xen.map(5, 0x105, 1, PAGE_HYPERVISOR & ~0x60);
+    expect(xen.cpus[0]!.long.write8(va(5), 1)).toBeUndefined();
+    const { tables } = xen.mm;
+    const entry = xen.table(5, 1)! * 512 + 5;
+    expect([tables.exchange(entry, 1, 0x107, PAGE_HYPERVISOR), tables.frame]).toEqual([PAGE_HYPERVISOR, 0x105]);
+    expect([tables.read(entry), tables.frame]).toEqual([PAGE_HYPERVISOR, 0x107]);
+    xen.mm.flush.all(0, 0x200);
+    expect(xen.read(5)).toBe(0x107);
+  });
+
+  it('keeps the counters right when it exchanges the page that was missing', () => {
+    const xen = boot();
+    xen.map(0, 0x200, M2 - 1);
+    const table = xen.table(0, 1)!;
+    expect(xen.mm.tables.runBase(table, 1, PAGE_HYPERVISOR)).toBe(-1);
+    xen.mm.tables.exchange(table * 512 + 511, 1, 0x3ff, PAGE_HYPERVISOR);
+    expect(xen.mm.tables.runBase(table, 1, PAGE_HYPERVISOR)).toBe(0x200);
+  });
+
+  it('finds the next table in a table, from any entry, past superpages and holes', () => {
+    const xen = boot();
+    xen.map(2 * M2, 0x106);
+    xen.map(3 * M2, 0x200, M2);
+    xen.map(5 * M2, 0x107);
+    const l2 = xen.table(0, 2)!;
+    const { tables } = xen.mm;
+    const found = [0, 2, 3, 5, 6].map((from) => [tables.nextTable(l2, 2, from), tables.frame]);
+    const [first, second] = [xen.table(2 * M2, 1), xen.table(5 * M2, 1)];
+    expect(found).toEqual([
+      [2, first],
+      [2, first],
+      [5, second],
+      [5, second],
+      [-1, 0],
+    ]);
+  });
+});
