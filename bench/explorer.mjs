@@ -2,7 +2,7 @@
 // New events a second of an exhaustive search on one core: events that happened, not those that were replayed. Minimum and
 // median over rounds; each round explores the same scenario from the start.
 import { parseArgs } from 'node:util';
-import { explore, G1, map, pageAt, read, variantOf } from '../dist/explorer/index.js';
+import { explore, map, pageAt, read, variantOf } from '../dist/explorer/index.js';
 
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '9' } } });
 
