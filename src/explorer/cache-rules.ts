@@ -7,8 +7,11 @@ const COMPARED = 0x7 | (7 << 9);
 /** R/W, U/S, XD. */
 const RIGHTS = 0x7;
 
-/** First linear page (48-bit address >> 12) of a cached page. */
-const pageOfEntry = ({ lo, hi }: CachedEntry): number => (hi & 0xffff) * 2 ** 20 + (lo >>> 12);
+/** Linear page (48-bit address >> 12). */
+export const pageOfAddress = (lo: number, hi: number): number => (hi & 0xffff) * 2 ** 20 + (lo >>> 12);
+
+/** First linear page of a cached page. */
+const pageOfEntry = ({ lo, hi }: CachedEntry): number => pageOfAddress(lo, hi);
 
 const nameOf = (entry: CachedEntry): string =>
   `page 0x${pageOfEntry(entry).toString(16)} (${['', '4K', '2M', '1G'][entry.level]}) to frame 0x${entry.frame.toString(16)}`;
@@ -49,7 +52,7 @@ export function checkFill(
   { a: lo, b: hi }: { readonly a: number; readonly b: number },
   tell: (what: string) => void,
 ): void {
-  const page = (hi & 0xffff) * 2 ** 20 + (lo >>> 12);
+  const page = pageOfAddress(lo, hi);
   const covering = cached.filter(
     (entry) => entry.kind === 'page' && page >= pageOfEntry(entry) && page < pageOfEntry(entry) + spanOf(entry.level),
   );
