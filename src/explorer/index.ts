@@ -1,0 +1,23 @@
+/** pagewalk/explorer: every schedule of code that changes page tables, judged step by step. Start with `explore`. */
+export { destroy, G1, M2, map, mapToFrame, modify, pageAt, unmap } from './calls.ts';
+export { type Coverage, coverageText } from './coverage.ts';
+export { type ExploreOptions, explore, type FoundFailure, mergeOutcomes, type Outcome, replay } from './explore.ts';
+export { FlatMap, type Mapping } from './flat-map.ts';
+export { DivergenceError } from './replay-observer.ts';
+export { type ErrorKind, RULES, type Rule, type RuleName, type Violation } from './rules.ts';
+export { Sanitizer } from './sanitizer.ts';
+export { SanitizerError, type SanitizerOptions, type SanitizerReport } from './sanitizer-error.ts';
+export {
+  type CpuOperation,
+  type HardwareAccess,
+  type HardwareOptions,
+  type Plant,
+  read,
+  type Scenario,
+  type ScenarioMachine,
+  write,
+} from './scenario.ts';
+export { ScheduleError } from './schedule.ts';
+export type { Limits, Progress } from './search.ts';
+export { TableSanitizer } from './table-sanitizer.ts';
+export type { Trace, TraceRow } from './trace.ts';
