@@ -9,7 +9,13 @@ export type { ExplainedWalk, Step } from './cpu/explain.ts';
 export { AC, type Fault, FaultError, GP, NONE, PF, SS, TS, UD } from './cpu/fault.ts';
 export { AMD, DEFAULT_POLICY, type Features, INTEL, type Policy } from './cpu/features.ts';
 export type { LongAccess } from './cpu/long-access.ts';
-export { Machine, type MachineOptions, type MachineSnapshot, type SharedMachine } from './cpu/machine.ts';
+export {
+  Machine,
+  type MachineObserver,
+  type MachineOptions,
+  type MachineSnapshot,
+  type SharedMachine,
+} from './cpu/machine.ts';
 export { MAX_CPUS, type Mailboxes, StuckError } from './cpu/mailboxes.ts';
 export { MEMORY_SNAPSHOT_VERSION, type MemorySnapshot, restoreMemory, snapshotMemory } from './cpu/memory-snapshot.ts';
 export type { RegisterValues } from './cpu/registers.ts';

@@ -34,6 +34,12 @@ export interface MachineSnapshot {
   readonly cpus: readonly CpuSnapshot[];
 }
 
+/** Who watches a running machine: sets observers on the seams of its CPUs. */
+export interface MachineObserver {
+  /** @returns what takes them off again */
+  attach(machine: Machine): () => void;
+}
+
 export class Machine {
   readonly memory: PhysicalMemory;
   /** The host's reads and writes of guest memory. */
@@ -65,6 +71,11 @@ export class Machine {
       if (!Number.isInteger(index) || index < 0 || index >= shared.cpus)
         throw new RangeError(`the machine has ${shared.cpus} CPUs, and none of number ${index}`);
     return new Machine({ ...shared, run } as SharedMachine);
+  }
+
+  /** Lets somebody watch it, until what is returned is called. RangeError where it is watched already. */
+  observe(observer: MachineObserver): () => void {
+    return observer.attach(this);
   }
 
   /** Memory and CPUs as plain data, with version numbers. Devices and watchpoints are the embedder's. */

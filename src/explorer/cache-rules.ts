@@ -1,4 +1,5 @@
 /** Rules about what TLBs hold, judged by the tables as they are. */
+import { GLOBAL_CONTEXT } from '../mmu/translation-cache.ts';
 import type { CachedEntry } from './cached.ts';
 import { type SeenMemory, spanOf, walkFor } from './tables-seen.ts';
 
@@ -7,8 +8,11 @@ const COMPARED = 0x7 | (7 << 9);
 /** R/W, U/S, XD. */
 const RIGHTS = 0x7;
 
-/** First linear page (48-bit address >> 12) of a cached page. */
-const pageOfEntry = ({ lo, hi }: CachedEntry): number => (hi & 0xffff) * 2 ** 20 + (lo >>> 12);
+/** Linear page (48-bit address >> 12). */
+export const pageOfAddress = (lo: number, hi: number): number => (hi & 0xffff) * 2 ** 20 + (lo >>> 12);
+
+/** First linear page of a cached page. */
+const pageOfEntry = ({ lo, hi }: CachedEntry): number => pageOfAddress(lo, hi);
 
 const nameOf = (entry: CachedEntry): string =>
   `page 0x${pageOfEntry(entry).toString(16)} (${['', '4K', '2M', '1G'][entry.level]}) to frame 0x${entry.frame.toString(16)}`;
@@ -49,15 +53,19 @@ export function checkFill(
   { a: lo, b: hi }: { readonly a: number; readonly b: number },
   tell: (what: string) => void,
 ): void {
-  const page = (hi & 0xffff) * 2 ** 20 + (lo >>> 12);
+  const page = pageOfAddress(lo, hi);
   const covering = cached.filter(
     (entry) => entry.kind === 'page' && page >= pageOfEntry(entry) && page < pageOfEntry(entry) + spanOf(entry.level),
   );
   for (const one of covering)
     for (const other of covering)
-      if (one.level < other.level && one.context === other.context && !same(one, other, page))
+      if (one.level < other.level && areUsedTogether(one, other) && !same(one, other, page))
         tell(`${nameOf(one)} and ${nameOf(other)} are cached at once`);
 }
+
+/** Global translations are used with every PCID. */
+const areUsedTogether = (one: CachedEntry, other: CachedEntry): boolean =>
+  one.context === other.context || one.context === GLOBAL_CONTEXT || other.context === GLOBAL_CONTEXT;
 
 const same = (one: CachedEntry, other: CachedEntry, page: number): boolean =>
   one.frame + (page - pageOfEntry(one)) === other.frame + (page - pageOfEntry(other)) &&

@@ -7,6 +7,8 @@ export { FlatMap, type Mapping } from './flat-map.ts';
 export { DivergenceError } from './replay-observer.ts';
 export { coverageLine, failureLines, outcomeJson, traceLines } from './report.ts';
 export { type ErrorKind, RULES, type Rule, type RuleName, type Violation } from './rules.ts';
+export { Sanitizer } from './sanitizer.ts';
+export { SanitizerError, type SanitizerOptions, type SanitizerReport } from './sanitizer-error.ts';
 export {
   type CpuOperation,
   type HardwareAccess,
@@ -20,4 +22,5 @@ export {
 export { SCENARIOS, scenarioNamed, variantOf } from './scenarios/all.ts';
 export { ScheduleError } from './schedule.ts';
 export type { Limits, Progress } from './search.ts';
+export { TableSanitizer } from './table-sanitizer.ts';
 export type { Trace, TraceRow } from './trace.ts';

@@ -3,6 +3,12 @@
  * has changed. Words that whoever keeps them may take back.
  */
 
+/** Linear pages that follow one another. */
+export interface PageRange {
+  readonly first: number;
+  readonly pages: number;
+}
+
 /** Where the words of ghost state are kept. */
 export interface Ghost {
   /** Grows where it must. */
@@ -26,10 +32,12 @@ const HOLDER = 5;
 const FILLED = 6;
 const PAGE_WORDS = 7;
 
-// Words of a CPU's changes: how many there are, and of each its first page, pages, and whether something was replaced.
+// Words of a CPU's changes: how many there are, and of each its first page, pages, and whether something was replaced; then
+// how many locks it holds.
 const CHANGES = 12;
 const CHANGE_WORDS = 5;
-const CPU_WORDS = 1 + CHANGES * CHANGE_WORDS;
+const HELD = 1 + CHANGES * CHANGE_WORDS;
+const CPU_WORDS = HELD + 1;
 const MAX_CPUS = 32;
 
 /** Words of ghost state for a memory of so many pages. */
@@ -109,16 +117,25 @@ export class Lives {
   }
 
   locked(lock: number, cpu: number): void {
+    this.unlocked(lock); // where a planted mistake lets two have it
     this.#ghost.set(lockAt(lock), cpu + 1);
+    this.#count(cpu, 1);
   }
 
   unlocked(lock: number): void {
+    const holder = this.holderOf(lock);
+    if (holder < 0) return;
     this.#ghost.set(lockAt(lock), 0);
+    this.#count(holder, -1);
   }
 
   holdsLock(cpu: number): boolean {
-    for (let lock = -1; lock < this.#ghost.pages; lock++) if (this.holderOf(lock) === cpu) return true;
-    return false;
+    return this.#ghost.get(changesAt(cpu) + HELD) !== 0;
+  }
+
+  #count(cpu: number, locks: number): void {
+    const at = changesAt(cpu) + HELD;
+    this.#ghost.set(at, this.#ghost.get(at) + locks);
   }
 
   /** The same without map_pgdir_lock. */
@@ -139,6 +156,19 @@ export class Lives {
     setNumber(ghost, to + 2, isFull ? 2 ** 36 : pages);
     ghost.set(to + 4, how === 'replaced' || isFull ? 1 : 0);
     if (!isFull) ghost.set(base, count + 1);
+  }
+
+  /** Ranges of pages that it changed. */
+  changesOf(cpu: number): PageRange[] {
+    const ghost = this.#ghost;
+    const base = changesAt(cpu);
+    const ranges: PageRange[] = [];
+    for (let nth = 0; nth < ghost.get(base); nth++) {
+      const from = base + 1 + nth * CHANGE_WORDS;
+      const pages = numberAt(ghost, from + 2);
+      if (pages > 0) ranges.push({ first: numberAt(ghost, from), pages });
+    }
+    return ranges;
   }
 
   /** Whether it changed some of these pages. */

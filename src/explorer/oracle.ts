@@ -7,7 +7,7 @@
  */
 import { LOCK_PGDIR } from '../hypervisor/locks.ts';
 import { ENTRIES } from '../hypervisor/tables.ts';
-import { checkCaches, checkFill } from './cache-rules.ts';
+import { checkCaches, checkFill, pageOfAddress } from './cache-rules.ts';
 import { mappingText } from './flat-map.ts';
 import { type Ghost, Life, Lives } from './lives.ts';
 import type { RuleName, Violation } from './rules.ts';
@@ -32,6 +32,11 @@ export class Oracle {
     this.lives = new Lives(ghost);
     for (const { frame, level, page } of tablesBelow(watched, watched.root, 4, 0))
       this.lives.isTable(watched.pageOf(frame), level, page);
+  }
+
+  /** Whether there is something to take. */
+  get hasFound(): boolean {
+    return this.#found.length > 0;
   }
 
   /** What breaks a rule, of all events since the last call. */
@@ -109,7 +114,9 @@ export class Oracle {
         this.lives.unlocked(a === LOCK_PGDIR ? -1 : page(a));
         return;
       case 'tlbFill':
-        checkFill(this.#watched.cachedBy(cpu), event, (what) => this.#report('one-size', event, what));
+        checkFill(this.#watched.cachedBy(cpu, { pages: [{ first: pageOfAddress(a, b), pages: 1 }] }), event, (what) =>
+          this.#report('one-size', event, what),
+        );
         return;
       default:
         return;
@@ -141,6 +148,7 @@ export class Oracle {
   #uses(event: SeenEvent, table: number): void {
     const page = this.#watched.pageOf(table);
     const life = page < 0 ? Life.NONE : this.lives.of(page);
+    if (life === Life.PUBLISHED || life === Life.DETACHED) return;
     const who = event.by === 'hardware' ? `the walker of CPU ${event.cpu}` : `CPU ${event.cpu}`;
     if (life === Life.FREE) this.#report('free-table', event, `${who} ${verbOf(event)} a table that is free`, table);
     else if (life === Life.NONE && event.by === 'cpu')
@@ -242,14 +250,19 @@ export class Oracle {
     if (proof !== 0 && this.#watched.isUnacknowledged(cpu))
       this.#report('acknowledged', event, `${who} frees a table before its request was acknowledged`, frame);
     for (let other = 0; other < this.#watched.cpus; other++)
-      if (this.#watched.cachedBy(other).some((cached) => cached.kind === 'table' && cached.frame === frame))
+      if (
+        this.#watched
+          .cachedBy(other, { table: frame })
+          .some((cached) => cached.kind === 'table' && cached.frame === frame)
+      )
         this.#report('cached-table', event, `a structure cache of CPU ${other} leads to a table that is freed`, frame);
   }
 
   /** I9, I11: what this operation wrote is in every TLB as it is now; so is all else that nobody is about to flush. */
   #checkStale(cpu: number, event: SeenEvent): void {
-    for (let other = 0; other < this.#watched.cpus; other++)
-      checkCaches(this.#watched, this.#watched.cachedBy(other), (page, pages, what) => {
+    const pages = this.lives.changesOf(cpu);
+    for (let other = 0; pages.length > 0 && other < this.#watched.cpus; other++)
+      checkCaches(this.#watched, this.#watched.cachedBy(other, { pages }), (page, pages, what) => {
         const isOwn = this.lives.hasChanged(cpu, page, pages);
         if (!isOwn) return;
         this.#report('no-stale', event, `CPU ${other} still translates ${what} when an operation of CPU ${cpu} ends`);

@@ -11,13 +11,14 @@ export function isCovered(watched: Watched, lives: Lives, cpu: number, page: num
   const { locking } = watched;
   if (locking === 'none-prefix' || !watched.locksAreTaken()) return true;
   if (lives.levelOf(page) === 4 || locking === 'pgdir') return lives.holderOf(-1) === cpu;
-  return lives.holderOf(locking === 'l3' ? l3Above(watched, lives, page) : page) === cpu;
+  const locked = locking === 'l3' ? l3Above(watched, lives, page) : page;
+  return locked >= 0 && lives.holderOf(locked) === cpu;
 }
 
-/** The L3 table that covers what a table maps. */
+/** The L3 table that covers what a table maps; -1 where the root leads to none. */
 function l3Above(watched: Watched, lives: Lives, page: number): number {
   const entry = entryAt(watched, watched.root, indexOf(lives.firstPage(page), 4));
-  return entry.isPresent ? watched.pageOf(entry.frame) : -2;
+  return entry.isPresent ? watched.pageOf(entry.frame) : -1;
 }
 
 /** I18: whether hardware set D after the code read the entry, and the code's store, which leaves the page, takes it away. */
