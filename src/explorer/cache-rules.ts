@@ -47,20 +47,25 @@ function agrees(
   return true;
 }
 
-/** I17: after a fill for an address, tells where the caches hold it in two sizes that disagree. */
+/** I17: after a fill for an address, tells where the caches hold part of its page in another size that disagrees. */
 export function checkFill(
   cached: readonly CachedEntry[],
-  { a: lo, b: hi }: { readonly a: number; readonly b: number },
+  { a: lo, b: hi, c: level }: { readonly a: number; readonly b: number; readonly c: number },
   tell: (what: string) => void,
 ): void {
   const page = pageOfAddress(lo, hi);
-  const covering = cached.filter(
-    (entry) => entry.kind === 'page' && page >= pageOfEntry(entry) && page < pageOfEntry(entry) + spanOf(entry.level),
-  );
-  for (const one of covering)
-    for (const other of covering)
-      if (one.level < other.level && areUsedTogether(one, other) && !same(one, other, page))
-        tell(`${nameOf(one)} and ${nameOf(other)} are cached at once`);
+  const first = page - (page % spanOf(level));
+  const pages = cached.filter(({ kind }) => kind === 'page');
+  for (const filled of pages) {
+    if (filled.level !== level || pageOfEntry(filled) !== first) continue;
+    for (const other of pages) {
+      const [small, large] = other.level < level ? [other, filled] : [filled, other];
+      const isWithin =
+        Math.floor(pageOfEntry(small) / spanOf(large.level)) * spanOf(large.level) === pageOfEntry(large);
+      if (small.level === large.level || !areUsedTogether(small, large) || !isWithin) continue;
+      if (!same(small, large, pageOfEntry(small))) tell(`${nameOf(small)} and ${nameOf(large)} are cached at once`);
+    }
+  }
 }
 
 /** Global translations are used with every PCID. */

@@ -79,7 +79,7 @@ export class DepthFirst extends Search {
       this.#phase = 'choose';
       return;
     }
-    if (this.#bound === undefined && this.#reduces) this.#sleep = this.#stillAsleep();
+    this.#sleep = this.#bound === undefined && this.#reduces ? this.#stillAsleep() : 0;
     this.#phase = 'arrived';
   }
 

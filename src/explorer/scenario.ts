@@ -1,6 +1,6 @@
 /** What is explored: a small machine, what is mapped when it begins, and what each CPU and its hardware does. */
 
-import type { Features } from '../cpu/features.ts';
+import type { Features, Policy } from '../cpu/features.ts';
 import type { Behaviour, BehaviourName, Locking } from '../hypervisor/behaviour.ts';
 import type { FlushOptions } from '../hypervisor/flush.ts';
 import type { XenMm } from '../hypervisor/mm.ts';
@@ -36,6 +36,8 @@ export interface ScenarioMachine {
   /** CPUs, where there are more than have code: they only serve IPIs and walk. */
   readonly cpus?: number;
   readonly features?: Partial<Features>;
+  /** Where the manual leaves processors a choice. */
+  readonly policy?: Partial<Policy>;
   readonly locking?: Locking;
   readonly behaviour?: BehaviourName | Behaviour;
   readonly assistedFlush?: FlushOptions['assistedFlush'];

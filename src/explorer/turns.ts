@@ -58,7 +58,7 @@ export class Turns {
     );
     const senders = world.cpus.flatMap((_, sender) => [acknowledgementsTo(sender), ALL, 1]);
     this.#interrupts = world.cpus.map((_, cpu) =>
-      footprint(requestsTo(cpu), ALL, 1, cachesOf(cpu), ALL, 1, ...senders),
+      footprint(requestsTo(cpu), ALL, 1, cachesOf(cpu), ALL, 1, bufferOf(cpu), ALL, 0, ...senders),
     );
   }
 
@@ -116,6 +116,9 @@ export class Turns {
       case 'walker':
         return !this.#programs.isFinished(actor) && this.#canGoOn(cpu, kind, this.#programs.node(actor));
       case 'interrupt':
+        // What drops translations is serializing: the interrupted code's stores are done before it, and so before the
+        // acknowledgement.
+        if (this.#buffers !== undefined && this.#buffers.count(cpu) > 0) return false;
         if (world.wordOf(cpu, SERVING) !== 0) return true;
         return world.machine.mailboxes.isAsked(cpu) && !this.#programs.hasIrqsOff(cpu) && !this.#isWalking(cpu);
       case 'drain':

@@ -68,13 +68,14 @@ export class World {
 
   constructor(scenario: Scenario) {
     const { machine: options = {}, cpus, walks = [], hardware = {} } = scenario;
-    const { frames = 24, pool = 4, features = {}, pcids = false } = options;
+    const { frames = 24, pool = 4, features = {}, policy = {}, pcids = false } = options;
     const count = Math.max(cpus.length, walks.length, options.cpus ?? 0);
     this.usesPcids = pcids;
     this.machine = new Machine({
       memory: { size: frames * 4096 },
       cpus: count,
       features: { ...INTEL, ...features },
+      policy,
       caches: { tlb: 'everything', structures: 'everything', hitViews: 'off' },
     });
     this.cpus = this.machine.cpus;
