@@ -7,6 +7,7 @@ import {
   acknowledgementsTo,
   bufferOf,
   cachesOf,
+  clockOf,
   endingIn,
   entriesOf,
   type Footprint,
@@ -53,8 +54,9 @@ export class Turns {
       actors.findIndex((actor) => actor.kind === 'walker' && actor.cpu === cpu),
     );
     const senders = world.cpus.flatMap((_, sender) => [acknowledgementsTo(sender), ALL, 1]);
+    const clock = world.usesClock ? [clockOf(), ALL, 1] : [];
     this.#interrupts = world.cpus.map((_, cpu) =>
-      footprint(requestsTo(cpu), ALL, 1, cachesOf(cpu), ALL, 1, ...senders),
+      footprint(requestsTo(cpu), ALL, 1, cachesOf(cpu), ALL, 1, ...senders, ...clock),
     );
   }
 
@@ -134,6 +136,8 @@ export class Turns {
         return this.#plant === 'no-ack' || (world.wordOf(cpu, UNACKNOWLEDGED) & node.a) === 0;
       case 'graceEnd':
         return (world.wordOf(cpu, NOT_QUIET) & this.busyMask()) === 0;
+      case 'assist':
+        return world.cpus.every((_, other) => (node.a & (1 << other)) === 0 || !this.#isWalking(other));
       case 'flush':
       case 'dropPage':
       case 'dropAddress':

@@ -63,6 +63,8 @@ export class World {
   /** What each CPU has cached now. */
   readonly cached: CachedList[];
   readonly usesPcids: boolean;
+  /** Whether the TLB clock is part of what tells states apart. */
+  readonly usesClock: boolean;
 
   constructor(scenario: Scenario) {
     const { machine: options = {}, cpus, walks = [], hardware = {} } = scenario;
@@ -101,6 +103,7 @@ export class World {
     this.machine.mailboxes.servesAtOnce = false;
 
     const { usesClock = false } = options;
+    this.usesClock = usesClock;
     const { memory, mailboxes } = this.machine;
     this.memory = this.state.add(memory.words);
     this.frames = this.state.add(
