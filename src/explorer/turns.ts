@@ -168,10 +168,27 @@ export class Turns {
     }
   }
 
-  /** Whether a CPU's hardware is in the middle of a walk: what drops translations waits for its end. */
+  /** Whether a CPU's hardware is in the middle of a walk, for itself or its code: what drops translations waits for its end. */
   #isWalking(cpu: number): boolean {
     const walker = this.#walkers[cpu]!;
-    return walker >= 0 && this.#programs.isMidway(walker);
+    const code = !this.#programs.isFinished(cpu) && isWithinWalk(this.#programs.node(cpu));
+    return code || (walker >= 0 && this.#programs.isMidway(walker));
+  }
+}
+
+/** Whether an operation goes on with a walk: the instruction that it is for has not ended. */
+function isWithinWalk({ pending, operation, parent }: LogNode): boolean {
+  if (pending !== 'operation') return false;
+  switch (operation) {
+    case 'load':
+    case 'tlbFill':
+    case 'dropFaulting':
+    case 'dropTranslation':
+      return true;
+    case 'compareExchange': // of A and D; by itself, it is a locked instruction of the code
+      return parent?.operation === 'load' || (parent?.operation === 'compareExchange' && isWithinWalk(parent));
+    default:
+      return false;
   }
 }
 
