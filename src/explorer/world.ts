@@ -3,7 +3,17 @@
  * has two memory managers over the same state: one runs the code, with the replaying observer on its seam; the other one
  * executes single operations, whether or not the code that asked for them runs at that moment.
  */
-import { CR0_PE, CR0_PG, CR0_WP, CR4_PAE, CR4_PCIDE, CR4_PGE, EFER_LME, EFER_NXE } from '../cpu/control-bits.ts';
+import {
+  CR0_PE,
+  CR0_PG,
+  CR0_WP,
+  CR3_NO_FLUSH,
+  CR4_PAE,
+  CR4_PCIDE,
+  CR4_PGE,
+  EFER_LME,
+  EFER_NXE,
+} from '../cpu/control-bits.ts';
 import type { Cpu } from '../cpu/cpu.ts';
 import { INTEL } from '../cpu/features.ts';
 import { Machine } from '../cpu/machine.ts';
@@ -118,8 +128,11 @@ export class World {
     for (let cpu = 0; cpu < count; cpu++) words[cpu * CPU_WORDS + EVICTIONS] = hardware.evictions ?? 0;
     this.cpuWords = this.state.add(words, (index) => index % CPU_WORDS >= PROOFS);
     for (const [cpu, accesses] of (scenario.warm ?? []).entries())
-      for (const { page, access } of accesses)
+      for (const { page, access, pcid = 0 } of accesses) {
+        this.#load(cpu, pcid);
         this.cpus[cpu]!.translator.translate(loOfPage(page), hiOfPage(page), access);
+        this.#load(cpu, 0);
+      }
     this.state.settle(this.memory, 0, memory.words.length); // A and D of those
     this.cached = this.cpus.map((cpu) => cachedBy(cpu.index, cpu.translator));
     for (const { hashA, hashB } of this.cached) {
@@ -167,6 +180,12 @@ export class World {
 
   settleMailboxes(): void {
     this.state.settle(this.mailboxes, 0, this.mailboxes.words.length);
+  }
+
+  /** MOV CR3 with a PCID, nothing dropped. */
+  #load(cpu: number, pcid: number): void {
+    if (this.usesPcids) this.cpus[cpu]!.setCr3(this.root * 4096 + pcid, CR3_NO_FLUSH);
+    else if (pcid !== 0) throw new RangeError(`PCID ${pcid} is loaded, and PCIDs are off`);
   }
 
   /** Gives each CPU frames of its own, so that which frame an allocation gets does not depend on other CPUs. */
