@@ -12,6 +12,7 @@ import { NEVER_PUBLISHED, type Proof } from '../hypervisor/proof.ts';
 import { ENTRIES } from '../hypervisor/tables.ts';
 import type { Walker } from '../mmu/walk.ts';
 import type { LogNode } from './program.ts';
+import { performRarely } from './rare-effects.ts';
 import type { Plant } from './scenario.ts';
 import {
   hiOfPage,
@@ -24,11 +25,6 @@ import {
   UNACKNOWLEDGED,
   type World,
 } from './world.ts';
-
-/** An operation that has no meaning here. */
-export class UnsupportedError extends Error {
-  override readonly name: string = 'UnsupportedError';
-}
 
 export class Effects {
   /** The outcome of the last operation. */
@@ -211,7 +207,7 @@ export class Effects {
         world.settleCaches(cpu);
         return;
       default:
-        throw new UnsupportedError(`${node.operation}: this operation is not explored`);
+        this.value = performRarely(world, cpu, node);
     }
   }
 

@@ -110,6 +110,12 @@ export class EventText {
         return `drops ${pageOfAddress(a, b)} of PCID ${c}`;
       case 'dropPcid':
         return `drops PCID ${a}`;
+      case 'assist':
+        return `a hypervisor below ${value === 0 ? 'refuses to drop' : 'drops'} for CPUs ${cpusOf(a)}`;
+      case 'clock':
+        return `reads the TLB clock: ${value}`;
+      case 'filter':
+        return `CPUs that need a flush: ${cpusOf(value) || 'none'}`;
       case 'step':
         return `a step on shared words ${a}`;
     }

@@ -22,6 +22,7 @@ const REQUESTS = 4 << 20;
 const ACKNOWLEDGEMENTS = 5 << 20;
 const CACHES = 6 << 20;
 const BUFFERS = 7 << 20;
+const CLOCK = 8 << 20;
 
 /** The entries of a backing page. Parts are entries. */
 export const entriesOf = (page: number): number => page;
@@ -38,6 +39,9 @@ export const acknowledgementsTo = (cpu: number): number => ACKNOWLEDGEMENTS + cp
 export const cachesOf = (cpu: number): number => CACHES + cpu;
 /** Store buffer of a CPU. */
 export const bufferOf = (cpu: number): number => BUFFERS + cpu;
+
+/** The TLB clock, and when each CPU has flushed last. */
+export const clockOf = (): number => CLOCK;
 
 export const footprint = (...touched: number[]): Footprint => ({
   touched: Int32Array.from(touched),

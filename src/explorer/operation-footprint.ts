@@ -6,6 +6,7 @@ import {
   ALL,
   acknowledgementsTo,
   cachesOf,
+  clockOf,
   EVERYTHING,
   entriesOf,
   type Footprint,
@@ -87,10 +88,18 @@ function fixedFootprint(world: World, cpu: number, { operation, a, b }: LogNode)
     }
     case 'acknowledge':
       return footprint(acknowledgementsTo(cpu), ALL, 0);
+    case 'assist':
+      return footprint(
+        ...world.cpus.flatMap((_, other) => ((a & (1 << other)) === 0 ? [] : [cachesOf(other), ALL, 1])),
+      );
+    case 'clock':
+    case 'filter':
+      return footprint(clockOf(), ALL, 0);
     case 'tlbFind':
     case 'structuresFind':
       return footprint(cachesOf(cpu), ALL, 0);
     case 'flush':
+      return footprint(cachesOf(cpu), ALL, 1, ...(world.usesClock ? [clockOf(), ALL, 1] : []));
     case 'tlbFill':
     case 'dropPage':
     case 'dropTranslation':

@@ -28,6 +28,12 @@ export interface HardwareAccess {
   readonly access: number;
 }
 
+/** An access before the start. */
+export interface WarmAccess extends HardwareAccess {
+  /** The PCID that was loaded then; default 0, which is loaded from the start on. */
+  readonly pcid?: number;
+}
+
 export interface ScenarioMachine {
   /** Frames of RAM, all of which may become tables; default 24. */
   readonly frames?: number;
@@ -81,7 +87,7 @@ export interface Scenario {
   /** Runs before, alone, on CPU 0. */
   readonly prepare?: (mm: XenMm) => void;
   /** By CPU: pages that its caches hold at the start. */
-  readonly warm?: readonly (readonly HardwareAccess[])[];
+  readonly warm?: readonly (readonly WarmAccess[])[];
   /** Pages whose mappings are judged. */
   readonly pages?: readonly number[];
   readonly plant?: Plant;

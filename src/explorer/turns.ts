@@ -7,6 +7,7 @@ import {
   acknowledgementsTo,
   bufferOf,
   cachesOf,
+  clockOf,
   endingIn,
   entriesOf,
   type Footprint,
@@ -57,8 +58,9 @@ export class Turns {
       actors.findIndex((actor) => actor.kind === 'walker' && actor.cpu === cpu),
     );
     const senders = world.cpus.flatMap((_, sender) => [acknowledgementsTo(sender), ALL, 1]);
+    const clock = world.usesClock ? [clockOf(), ALL, 1] : [];
     this.#interrupts = world.cpus.map((_, cpu) =>
-      footprint(requestsTo(cpu), ALL, 1, cachesOf(cpu), ALL, 1, bufferOf(cpu), ALL, 0, ...senders),
+      footprint(requestsTo(cpu), ALL, 1, cachesOf(cpu), ALL, 1, bufferOf(cpu), ALL, 0, ...senders, ...clock),
     );
   }
 
@@ -142,6 +144,8 @@ export class Turns {
         return this.#plant === 'no-ack' || (world.wordOf(cpu, UNACKNOWLEDGED) & node.a) === 0;
       case 'graceEnd':
         return (world.wordOf(cpu, NOT_QUIET) & this.busyMask()) === 0;
+      case 'assist':
+        return world.cpus.every((_, other) => (node.a & (1 << other)) === 0 || !this.#isWalking(other));
       case 'flush':
       case 'dropPage':
       case 'dropAddress':
@@ -172,10 +176,27 @@ export class Turns {
     }
   }
 
-  /** Whether a CPU's hardware is in the middle of a walk: what drops translations waits for its end. */
+  /** Whether a CPU's hardware is in the middle of a walk, for itself or its code: what drops translations waits for its end. */
   #isWalking(cpu: number): boolean {
     const walker = this.#walkers[cpu]!;
-    return walker >= 0 && this.#programs.isMidway(walker);
+    const code = !this.#programs.isFinished(cpu) && isWithinWalk(this.#programs.node(cpu));
+    return code || (walker >= 0 && this.#programs.isMidway(walker));
+  }
+}
+
+/** Whether an operation goes on with a walk: the instruction that it is for has not ended. */
+function isWithinWalk({ pending, operation, parent }: LogNode): boolean {
+  if (pending !== 'operation') return false;
+  switch (operation) {
+    case 'load':
+    case 'tlbFill':
+    case 'dropFaulting':
+    case 'dropTranslation':
+      return true;
+    case 'compareExchange': // of A and D; by itself, it is a locked instruction of the code
+      return parent?.operation === 'load' || (parent?.operation === 'compareExchange' && isWithinWalk(parent));
+    default:
+      return false;
   }
 }
 

@@ -4,7 +4,17 @@
  * executes single operations, whether or not the code that asked for them runs at that moment.
  */
 import { at } from '../cpu/bells.ts';
-import { CR0_PE, CR0_PG, CR0_WP, CR4_PAE, CR4_PCIDE, CR4_PGE, EFER_LME, EFER_NXE } from '../cpu/control-bits.ts';
+import {
+  CR0_PE,
+  CR0_PG,
+  CR0_WP,
+  CR3_NO_FLUSH,
+  CR4_PAE,
+  CR4_PCIDE,
+  CR4_PGE,
+  EFER_LME,
+  EFER_NXE,
+} from '../cpu/control-bits.ts';
 import type { Cpu } from '../cpu/cpu.ts';
 import { INTEL } from '../cpu/features.ts';
 import { Machine } from '../cpu/machine.ts';
@@ -65,6 +75,8 @@ export class World {
   /** What each CPU has cached now. */
   readonly cached: CachedList[];
   readonly usesPcids: boolean;
+  /** Whether the TLB clock is part of what tells states apart. */
+  readonly usesClock: boolean;
 
   constructor(scenario: Scenario) {
     const { machine: options = {}, cpus, walks = [], hardware = {} } = scenario;
@@ -104,6 +116,7 @@ export class World {
     this.machine.mailboxes.servesAtOnce = false;
 
     const { usesClock = false } = options;
+    this.usesClock = usesClock;
     const { memory, mailboxes } = this.machine;
     this.memory = this.state.add(memory.words);
     this.frames = this.state.add(
@@ -118,8 +131,11 @@ export class World {
     for (let cpu = 0; cpu < count; cpu++) words[cpu * CPU_WORDS + EVICTIONS] = hardware.evictions ?? 0;
     this.cpuWords = this.state.add(words, (index) => index % CPU_WORDS >= PROOFS);
     for (const [cpu, accesses] of (scenario.warm ?? []).entries())
-      for (const { page, access } of accesses)
+      for (const { page, access, pcid = 0 } of accesses) {
+        this.#load(cpu, pcid);
         this.cpus[cpu]!.translator.translate(loOfPage(page), hiOfPage(page), access);
+        this.#load(cpu, 0);
+      }
     this.state.settle(this.memory, 0, memory.words.length); // A and D of those
     this.cached = this.cpus.map((cpu) => cachedBy(cpu.index, cpu.translator));
     for (const { hashA, hashB } of this.cached) {
@@ -172,6 +188,12 @@ export class World {
       state.settle(mailboxes, first, first + OWN_WORDS);
       state.settle(mailboxes, first + SERVED, first + SERVED + count);
     }
+  }
+
+  /** MOV CR3 with a PCID, nothing dropped. */
+  #load(cpu: number, pcid: number): void {
+    if (this.usesPcids) this.cpus[cpu]!.setCr3(this.root * 4096 + pcid, CR3_NO_FLUSH);
+    else if (pcid !== 0) throw new RangeError(`PCID ${pcid} is loaded, and PCIDs are off`);
   }
 
   /** Gives each CPU frames of its own, so that which frame an allocation gets does not depend on other CPUs. */

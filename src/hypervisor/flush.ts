@@ -103,12 +103,22 @@ export class Flush {
     const remote = (mask & self) !== 0 ? this.local(page, flags) : flags;
     if (others !== 0 && (remote & ~FLUSH_ORDER_MASK & ~FLUSH_VA_VALID) !== 0) {
       const mayAssist = (remote & ~(TLB_FLAGS | FLUSH_ORDER_MASK | FLUSH_VA_VALID)) === 0;
-      if (this.#assisted === undefined || !mayAssist || !this.#assisted(others, page, remote)) {
+      if (!mayAssist || !this.assist(others, page, remote)) {
         for (let cpu = 0; cpu < this.#mailboxes.count; cpu++) if ((others & (1 << cpu)) !== 0) this.ipis += 1;
         this.acknowledged(others, this.request(others, page, remote & ~FLUSH_NO_ASSIST));
       }
     }
     this.poll();
+  }
+
+  /** Has a hypervisor below drop on other CPUs: false where there is none, or it does not. Xen: hypervisor_flush_tlb(). */
+  assist(others: number, page: number, flags: number): boolean {
+    if (this.#assisted === undefined) return false;
+    const { observer } = this.#seam;
+    if (observer?.enter('assist', others, page, flags, 0)) return observer.value !== 0;
+    const isDone = this.#assisted(others, page, flags);
+    observer?.leave(isDone ? 1 : 0, 0);
+    return isDone;
   }
 
   /** Asks other CPUs to drop, and returns the number of the request. */
@@ -173,10 +183,28 @@ export class Flush {
     return isArea ? flags & ~CACHE_FLAGS : flags;
   }
 
+  /** The time by the TLB clock, as a stamp for `filtered`. Xen: tlbflush_current_time(). */
+  stamp(): number {
+    const { observer } = this.#seam;
+    if (observer?.enter('clock', 0, 0, 0, 0)) return observer.value >>> 0;
+    const { now } = this.clock;
+    observer?.leave(now | 0, 0);
+    return now;
+  }
+
   /** What a frame with this stamp still needs before it is used again. Xen: filtered_flush_tlb_mask(). */
   filtered(stamp: number): void {
-    const mask = this.clock.filter(this.#mailboxes.onlineMask, stamp);
+    const mask = this.stale(this.#mailboxes.onlineMask, stamp);
     if (mask !== 0) this.mask(mask, 0, FLUSH_TLB | FLUSH_NO_ASSIST);
+  }
+
+  /** The CPUs of a mask that have not dropped everything since. Xen: tlbflush_filter(). */
+  stale(mask: number, stamp: number): number {
+    const { observer } = this.#seam;
+    if (observer?.enter('filter', mask, stamp, 0, 0)) return observer.value;
+    const left = this.clock.filter(mask, stamp);
+    observer?.leave(left, 0);
+    return left;
   }
 
   /** The number of a shootdown or grace period that begins now. */

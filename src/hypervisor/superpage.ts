@@ -2,7 +2,7 @@
  * Superpages and the tables they turn into, and back. Whoever calls holds the lock of the L3 table; `map_pgdir_lock` goes
  * around the one store that exchanges page and table, after a last look at the entry.
  */
-import { G, isPresent, NX, P, PS } from '../mmu/entry.ts';
+import { D, G, isPresent, NX, P, PS, RW } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
 import {
   FLUSH_ORDER,
@@ -79,9 +79,14 @@ export function coalesces(mm: XenMm, flags: number): boolean {
   return flags === (mm.options.nx ? PAGE_HYPERVISOR : PAGE_HYPERVISOR & ~NX);
 }
 
-/** Whether a superpage can have these flags at all. */
+/**
+ * Whether pages with these flags can become a superpage at all. Writable ones without D cannot: hardware could set D in a
+ * piece after the scan, and the store of the superpage would take it away.
+ */
 export const couldBeSuperpage = (mm: XenMm, flags: number): boolean =>
-  (flags & (P | MAP_SMALL_PAGES)) === P && (mm.behaviour.pat === 'moved' || (flags & PAGE_PAT) === 0);
+  (flags & (P | MAP_SMALL_PAGES)) === P &&
+  (flags & (RW | D)) !== RW &&
+  (mm.behaviour.pat === 'moved' || (flags & PAGE_PAT) === 0);
 
 /** What `coalesce` found. */
 export type Coalesced =

@@ -74,6 +74,12 @@ export type MappingOperation =
   | 'request'
   /** mask of CPUs, number of the request: waits until all have done so */
   | 'acknowledge'
+  /** mask of CPUs, page, flags: a hypervisor below drops on them, at once; value: 1 where it does */
+  | 'assist'
+  /** value: the TLB clock */
+  | 'clock'
+  /** mask of CPUs, time by the TLB clock; value: those that have not dropped everything since */
+  | 'filter'
   /** value: the number of a grace period that begins */
   | 'graceBegin'
   /** number: waits until it has ended */

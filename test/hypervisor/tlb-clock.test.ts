@@ -100,4 +100,15 @@ describe('the TLB clock', () => {
     xen.mm.flush.filtered(stamp);
     expect(xen.mm.flush.requests).toBe(requests);
   });
+
+  it('71: the time of a stamp, and whom it leaves out, are operations that an observer sees', () => {
+    const xen = boot({ cpus: 2 });
+    const { flush } = xen.mm;
+    full(xen);
+    const recorder = xen.recorded(() => flush.filtered(flush.stamp()));
+    const seen = recorder.events.flatMap(({ operation, value }) =>
+      operation === 'clock' || operation === 'filter' ? [`${operation} ${value}`] : [],
+    );
+    expect(seen).toEqual(['clock 2', 'filter 3']);
+  });
 });
