@@ -41,7 +41,7 @@ function found(name: string, label: string): Kept[] {
 
 if (process.env['PAGEWALK_UPDATE'] === '1') {
   const all = failing.flatMap(({ name, label }) => found(name, label));
-  writeFileSync(FILE, `[\n${all.map((one) => `  ${JSON.stringify(one)}`).join(',\n')}\n]\n`);
+  writeFileSync(FILE, `${JSON.stringify(all, null, 2)}\n`);
 }
 
 const kept = JSON.parse(readFileSync(FILE, 'utf8')) as Kept[];
