@@ -59,9 +59,15 @@ export type MappingOperation =
   | 'detach'
   /** frame, proof */
   | 'free'
-  /** frame of the table, or LOCK_PGDIR */
+  /** frame of the table, or LOCK_PGDIR; value: 0, or 1 where the table is stale and its lock not to be had */
   | 'lock'
   | 'unlock'
+  /** table: gives its lock up for good; the table is stale */
+  | 'retire'
+  /** table: it stays when it becomes empty */
+  | 'keep'
+  /** table; value: 1 where it does */
+  | 'isKept'
   /** page, flags: a shootdown begins; value: its number, which is the proof once it has ended */
   | 'shootdown'
   /** page, flags: drops on this CPU; value: the flags that other CPUs still have to see to */
@@ -70,9 +76,12 @@ export type MappingOperation =
   | 'request'
   /** mask of CPUs, number of the request: waits until all have done so */
   | 'acknowledge'
+  /** an operation begins: until it ends, no table that it reads is freed */
+  | 'begin'
+  | 'end'
   /** value: the number of a grace period that begins */
   | 'graceBegin'
-  /** number: waits until it has ended */
+  /** number: waits until every operation that began before has ended */
   | 'graceEnd'
   /** which words, operand; value and frame: the outcome of a step of locked-words.ts */
   | 'step'

@@ -82,6 +82,7 @@ const SCENARIOS: readonly [string, (mm: XenMm) => void, [(mm: XenMm) => void, (m
 describe.each(SCENARIOS)('%s', (_name, prepare, operations, expected) => {
   it.each<[Locking, number]>([
     ['l3', 2],
+    ['reverify', 2],
     ['pgdir', 1],
   ])('is right under every schedule: %s, %d preemptions', (locking, preemptions) => {
     const { schedules, failures } = exploreSchedules(scenario(locking, prepare, operations, expected), preemptions);
