@@ -24,6 +24,10 @@ const NOTHING = -2;
 export class Locks {
   /** Whether locks are taken at all: from the state smp_boot on, as it was when the operation began. */
   engaged = false;
+  /** Whether every table has its own lock, which is taken when an entry in it is to change (claim.ts). */
+  isPerTable = false;
+  /** Whether an entry that this CPU has read is as it was when it changes it: not with the locks of before XSA-345. */
+  isExclusive = true;
   /** EFLAGS.IF of this CPU. */
   irqsOn = true;
 
@@ -33,7 +37,6 @@ export class Locks {
   readonly #seam: Seam;
   readonly #mailboxes: Mailboxes;
   readonly #locking: Locking;
-  readonly #isPerTable: boolean;
   readonly #isShared: boolean;
   /** Frame of the L3 table, or of the table, whose lock this CPU holds, or LOCK_PGDIR in its place; NOTHING. */
   #outer: Frame = NOTHING;
@@ -55,7 +58,6 @@ export class Locks {
     this.#seam = seam;
     this.#mailboxes = mailboxes;
     this.#locking = locking;
-    this.#isPerTable = locking === 'reverify';
     this.#isShared = frames.memory.isShared;
   }
 
@@ -64,19 +66,16 @@ export class Locks {
     return this.#outer !== NOTHING || this.#child !== NOTHING || this.#holdsPgdir;
   }
 
-  /** Whether an entry that this CPU has read is as it was when it changes it: not with the locks of before XSA-345. */
-  get isExclusive(): boolean {
-    return this.#locking !== 'none-prefix' || !this.engaged;
-  }
-
-  /** Whether every table has its own lock, which is taken when an entry in it is to change (claim.ts). */
-  get isPerTable(): boolean {
-    return this.#isPerTable && this.engaged;
+  /** An operation begins, and locks or not. */
+  begin(engages: boolean): void {
+    this.engaged = engages;
+    this.isPerTable = engages && this.#locking === 'reverify';
+    this.isExclusive = !engages || this.#locking !== 'none-prefix';
   }
 
   /** Takes what protects the tables below an L3 table. Xen: L3T_LOCK(). */
   lockBelow(l3: Frame): void {
-    if (!this.engaged || this.#locking === 'none-prefix' || this.#isPerTable) return;
+    if (!this.engaged || !this.isExclusive || this.isPerTable) return;
     this.#takeOuter(this.#locking === 'pgdir' ? LOCK_PGDIR : l3);
   }
 
@@ -127,7 +126,7 @@ export class Locks {
 
   /** Takes what protects the linking of tables, where what is held does not do so. Xen: spin_lock(&map_pgdir_lock). */
   lockPgdir(): void {
-    if (!this.engaged || this.#outer === LOCK_PGDIR || (this.#isPerTable && this.#outer !== NOTHING)) return;
+    if (!this.engaged || this.#outer === LOCK_PGDIR || (this.isPerTable && this.#outer !== NOTHING)) return;
     if (this.#holdsPgdir) bug(`CPU ${this.#cpu} already holds map_pgdir_lock: it would wait for itself`);
     this.#lock(LOCK_PGDIR);
     this.#holdsPgdir = true;
@@ -149,7 +148,7 @@ export class Locks {
   /** What this CPU holds, for people. */
   held(): string {
     const held = [this.#outer, this.#child, this.#holdsPgdir ? LOCK_PGDIR : NOTHING].filter((what) => what !== NOTHING);
-    return held.length === 0 ? 'no lock' : held.map((what) => lockName(what, this.#locking)).join(' and ');
+    return held.length === 0 ? 'no lock' : held.map((what) => this.#name(what)).join(' and ');
   }
 
   /** The step that takes a lock: false where somebody holds it. True as well where it is not to be had: of a stale table. */
@@ -172,20 +171,18 @@ export class Locks {
     } else {
       const { words } = this.#frames;
       const at = this.#frames.at(what);
-      const named = (): string => lockName(what, this.#locking);
       words[at + HOLDER] = 0;
       const type = words[at + TYPE_HI]!; // while it is locked, nobody else writes it
-      if ((type & PGT_LOCKED_HI) === 0) bug(`${named()} is unlocked, and was not locked`);
+      if ((type & PGT_LOCKED_HI) === 0) bug(`${this.#name(what)} is unlocked, and was not locked`);
       if (!this.#exchange(words, at + TYPE_HI, type, (type & ~PGT_LOCKED_HI) | mark))
-        bug(`${named()} changed while locked`);
+        bug(`${this.#name(what)} changed while locked`);
     }
     if (this.#isShared) this.#mailboxes.ringSleepers();
   }
 
   #takeOuter(what: Frame): boolean {
-    const named = (): string => lockName(what, this.#locking);
-    if (this.#outer === what) bug(`CPU ${this.#cpu} already holds ${named()}: it would wait for itself`);
-    if (this.isHolding) bug(`lock order: CPU ${this.#cpu} takes ${named()} while it holds ${this.held()}`);
+    if (this.#outer === what) bug(`CPU ${this.#cpu} already holds ${this.#name(what)}: it would wait for itself`);
+    if (this.isHolding) bug(`lock order: CPU ${this.#cpu} takes ${this.#name(what)} while it holds ${this.held()}`);
     if (!this.#lock(what)) return false;
     this.#outer = what;
     return true;
@@ -197,7 +194,7 @@ export class Locks {
     const { observer } = this.#seam;
     if (observer?.enter('lock', what, 0, 0, 0)) return observer.value === 0;
     if (!this.tryToTake(what)) this.#wait(what);
-    const isStale = this.#isPerTable && this.#isStale(what);
+    const isStale = this.isPerTable && this.#isStale(what);
     observer?.leave(isStale ? 1 : 0, 0);
     return !isStale;
   }
@@ -209,7 +206,7 @@ export class Locks {
   }
 
   #wait(what: Frame): void {
-    this.#mailboxes.waitUntil(this.#cpu, lockName(what, this.#locking), () => this.tryToTake(what));
+    this.#mailboxes.waitUntil(this.#cpu, this.#name(what), () => this.tryToTake(what));
   }
 
   #unlock(what: Frame): void {
@@ -232,8 +229,11 @@ export class Locks {
     if (this.irqsOn) return;
     const others = this.#mailboxes.onlineMask & ~(1 << this.#cpu);
     if (others === 0) return;
-    const named = lockName(what, this.#locking);
-    bug(`CPU ${this.#cpu} takes ${named} with interrupts off while other CPUs are online`);
+    bug(`CPU ${this.#cpu} takes ${this.#name(what)} with interrupts off while other CPUs are online`);
+  }
+
+  #name(what: Frame): string {
+    return lockName(what, this.#locking);
   }
 }
 

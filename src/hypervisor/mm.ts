@@ -111,7 +111,7 @@ export class XenMm implements Seam {
   /** At the start of each operation: whether it locks, decided once, so that a change meanwhile cannot unbalance it. */
   begin(): void {
     if (this.locks.isHolding) bug(`an operation begins while this CPU holds ${this.locks.held()}`);
-    this.locks.engaged = this.systemState > SYS_STATE_BOOT;
+    this.locks.begin(this.systemState > SYS_STATE_BOOT);
     this.pagesDone = 0;
     if (this.locks.isPerTable) this.grace.enter();
   }
