@@ -1,8 +1,8 @@
 /**
  * Who watches, re-orders and replays what a CPU does to shared state: its walker (memory-port.ts), its TLB and structure
- * caches (cpu/translator.ts), and its mapping code (hypervisor: tables.ts, heap.ts, locks.ts, flush.ts). Each operation asks
- * its observer first, and tells it the outcome; without one, an operation costs one comparison more. An entry is named by
- * one number: its table's frame * entries of a table + its index.
+ * caches (cpu/translator.ts), and its mapping code (hypervisor: tables.ts, heap.ts, locks.ts, flush.ts, grace.ts). Each
+ * operation asks its observer first, and tells it the outcome; without one, an operation costs one comparison more. An entry
+ * is named by one number: its table's frame * entries of a table + its index.
  */
 
 /** What the walker does. */
