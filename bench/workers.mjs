@@ -1,6 +1,6 @@
 // npm run bench:workers [-- --seconds N] [-- --json]
 // Mapping on real threads: operations per second of 1 and 2 workers, in one L3 table and in different ones, with the locking
-// `l3` and `pgdir`. Absent 4 KiB pages are mapped, from each CPU's own pool; and the same with a shootdown each.
+// `l3`, `pgdir` and `reverify`. Absent 4 KiB pages are mapped, from each CPU's own pool; and the same with a shootdown each.
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -80,10 +80,10 @@ async function main() {
       `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}. Operations per second; ratio to one worker.`,
     );
     console.log(
-      `${''.padEnd(34)}${['1 worker', '2, same L3', 'ratio', '2, other L3', 'ratio'].map((text) => text.padStart(13)).join('')}`,
+      `${''.padEnd(36)}${['1 worker', '2, same L3', 'ratio', '2, other L3', 'ratio'].map((text) => text.padStart(13)).join('')}`,
     );
   }
-  for (const locking of ['l3', 'pgdir'])
+  for (const locking of ['l3', 'pgdir', 'reverify'])
     for (const what of Object.keys(WORK)) {
       const one = await measure(locking, what, 1, true, Number(options.seconds));
       const same = await measure(locking, what, 2, true, Number(options.seconds));
@@ -97,7 +97,7 @@ async function main() {
         (other / one).toFixed(2),
       ];
       if (!options.json)
-        console.log(`${locking.padEnd(7)}${what.padEnd(27)}${figures.map((text) => text.padStart(13)).join('')}`);
+        console.log(`${locking.padEnd(9)}${what.padEnd(27)}${figures.map((text) => text.padStart(13)).join('')}`);
     }
   if (options.json) console.log(JSON.stringify({ node: process.version, results }, null, 2));
 }

@@ -573,15 +573,26 @@ export const MUTANTS = [
     ],
     [
       'unmapping frees the tables that a populate made',
-      "return mm.behaviour.absentEntries === 'verbatim' || !mm.frames.has(oldFrame, MARK_KEPT);",
+      "return mm.behaviour.absentEntries === 'verbatim' || !mm.tables.isKept(oldFrame);",
       'return oldFrame >= 0;',
     ],
-    [
-      'populate does not mark its tables',
-      'if (isPopulate(flags)) mm.frames.mark(Math.floor(entry / ENTRIES), MARK_KEPT);',
-      '',
-    ],
+    ['populate does not mark its tables', 'if (isPopulate(flags)) tables.keep(Math.floor(entry / ENTRIES));', ''],
     ['tables below a superpage leak', '  gather.detach(table);\n  return traits;', '  return traits;'],
+    [
+      'tables below a superpage do not become stale',
+      '  if (isFixed(mm, table)) locks.unlockChild();\n  else locks.retireChild();\n',
+      '  locks.unlockChild();\n',
+    ],
+    [
+      'the tables that a superpage replaces become stale after they were looked at',
+      'if (isFixed(mm, table)) locks.unlockChild();',
+      'if (isFixed(mm, table) || level === 1) locks.unlockChild();',
+    ],
+    [
+      'an entry is changed under no lock',
+      ' && !claim(mm, entry, oldFrame, old)) return 0;',
+      ' && level > 3) return 0;',
+    ],
     [
       'an unmapped entry keeps its frame and flags',
       "if (mm.behaviour.absentEntries === 'verbatim') tables.write(entry, level, mfn, flags);",
@@ -685,10 +696,11 @@ export const MUTANTS = [
     ],
     [
       'pages coalesce without another look at the entry',
-      'if (!isPresent(now) || (now & PS) !== 0 || isFixed(mm, table)) return -1;',
-      'if (isFixed(mm, table)) return -1;',
+      'if (!isPresent(now) || (now & PS) !== 0 || isFixed',
+      'if (isFixed',
     ],
-    ['static and pinned tables coalesce', '|| isFixed(mm, table)) return -1;', ') return -1;'],
+    ['static and pinned tables coalesce', '|| isFixed(mm, table) ||', '||'],
+    ['a table is not locked while it coalesces', ' || !locks.lockChild(table)) return -1;', ') return -1;'],
     [
       'a coalesce looks for a run before it has the lock',
       '  locks.lockPgdir();\n  const base = runBelow(mm, entry, level, flags);',
@@ -696,8 +708,8 @@ export const MUTANTS = [
     ],
     [
       'map_pgdir_lock is held over the flush of a change',
-      '  gather.before(RESIZE); // `map_pgdir_lock` is not held over a flush\n  locks.lockPgdir();',
-      '  locks.lockPgdir();\n  gather.before(RESIZE);',
+      '  gather.before(RESIZE); // `map_pgdir_lock` is not held over a flush\n',
+      '  locks.lockPgdir();\n  gather.before(RESIZE);\n  locks.unlockPgdir();\n',
     ],
   ]),
 
@@ -878,6 +890,12 @@ export const MUTANTS = [
       'const limit = Math.min(end, nextBoundary(first, 4));',
       'const limit = end;',
     ],
+    [
+      'modify changes an entry under no lock',
+      ' && !claim(mm, entry, frame, old)) return 0;',
+      ' && level > 3) return 0;',
+    ],
+    ['a table is not locked while it is found empty', ' && locks.lockChild(table);', ';'],
     ['modify does not take the L3 lock', '  locks.lockBelow(table);\n', ''],
     ['modify does not drop the L3 lock', '  } finally {\n    locks.unlockBelow();\n  }', '  } finally {\n  }'],
     [
@@ -898,7 +916,7 @@ export const MUTANTS = [
       "const isDone = behaviour.emptyL2 === 'free' ? page >= end : page === end;",
       'const isDone = page === end;',
     ],
-    ['destroy frees the tables that a populate made', '|| !mm.frames.has(table, MARK_KEPT));', '|| table >= 0);'],
+    ['destroy frees the tables that a populate made', '|| !mm.tables.isKept(table));', '|| table >= 0);'],
     ['destroy frees static and pinned tables', '!isFixed(mm, table) && (mm', '(mm'],
   ]),
 
@@ -911,7 +929,50 @@ export const MUTANTS = [
     ],
   ]),
 
+  ...of('src/hypervisor/proof.ts', [
+    [
+      'the number that stands for no flush is given to one',
+      'return number === NEVER_PUBLISHED ? nextNumber(control) : number;',
+      'return number;',
+    ],
+  ]),
+
+  ...of('src/hypervisor/claim.ts', [
+    ['an entry is changed whatever it became', ' && tables.read(entry) === flags && tables.frame === frame;', ';'],
+    [
+      'the lock of a table is dropped before the flush of what changed there',
+      '  gather.complete(); // nobody may map here again while an old translation is left\n',
+      '',
+    ],
+  ]),
+
+  ...of('src/hypervisor/grace.ts', [
+    ['nobody is waited for before a table is freed', 'if (isBefore && cpu !== this.#cpu &&', 'if (cpu < 0 &&'],
+    [
+      'a CPU that is inside an operation looks as if it were not',
+      'Atomics.store(this.#control, INSIDE + this.#cpu, last === 0 ? -1 : last);',
+      '',
+    ],
+    ['a CPU stays inside its operation', '    Atomics.store(this.#control, INSIDE + this.#cpu, 0);\n', ''],
+    [
+      'a CPU that is parked is waited for',
+      ' && this.#mailboxes.stateOf(cpu) === RUNNING) return false;',
+      ') return false;',
+    ],
+    ['an operation that began since is waited for', 'entered !== 0 && ((entered - number) | 0) < 0;', 'entered !== 0;'],
+    [
+      'whoever dies inside an operation is waited for when his CPU runs again',
+      'Atomics.store(control, INSIDE + cpu, 0);',
+      '',
+    ],
+  ]),
+
   ...of('src/hypervisor/gather.ts', [
+    [
+      'a table is freed while it may be read without a lock',
+      'if (this.#locks.isPerTable) this.#retired.push(this.#detached[nth]!);\n      else this',
+      'this',
+    ],
     ['a change and a resize are flushed together', 'if ((this.#open & ~kind) !== 0) this.complete();', ''],
     [
       'a flush of several pages has the order of one',
@@ -940,11 +1001,6 @@ export const MUTANTS = [
   ]),
 
   ...of('src/hypervisor/flush.ts', [
-    [
-      'the number that stands for no flush is given to one',
-      'return number === NEVER_PUBLISHED ? this.#nextNumber() : number;',
-      'return number;',
-    ],
     [
       'other CPUs are not flushed',
       'const others = mask & this.#mailboxes.onlineMask & ~self;',
@@ -1027,9 +1083,19 @@ export const MUTANTS = [
   ]),
 
   ...of('src/hypervisor/locks.ts', [
+    ['a table that nothing links is not marked stale', 'this.release(table, PGT_STALE_HI);', 'this.release(table);'],
+    [
+      'a stale table is locked like others',
+      'const isStale = this.isPerTable && this.#isStale(what);',
+      'const isStale = false;',
+    ],
     ['a CPU waits for itself', 'if (this.#outer === what) bug(', 'if (false) bug('],
     ['two L3 locks are held at once', 'if (this.isHolding) bug(`lock order', 'if (false) bug(`lock order'],
-    ['a lock is taken that another CPU holds', 'if ((type & PGT_LOCKED_HI) !== 0) return false;', ''],
+    [
+      'a lock is taken that another CPU holds',
+      'if ((type & (PGT_LOCKED_HI | PGT_STALE_HI)) !== 0) return (type & PGT_LOCKED_HI) === 0;',
+      'if ((type & PGT_STALE_HI) !== 0) return true;',
+    ],
     ['locks are taken with interrupts off', 'if (this.irqsOn) return;', 'return;'],
     ['the holder of a lock stays written down', 'words[at + HOLDER] = 0;', ''],
     [
@@ -1040,7 +1106,16 @@ export const MUTANTS = [
   ]),
 
   ...of('src/hypervisor/mm.ts', [
-    ['locks are taken in the state boot', 'this.systemState > SYS_STATE_BOOT;', 'this.systemState >= SYS_STATE_BOOT;'],
+    [
+      'a request runs out of tables that only wait for their grace period',
+      'const hasFreed = this.gather.retire();',
+      'const hasFreed = false;',
+    ],
+    [
+      'locks are taken in the state boot',
+      'this.systemState > SYS_STATE_BOOT);',
+      'this.systemState >= SYS_STATE_BOOT);',
+    ],
     ['an operation begins inside another one', 'if (this.locks.isHolding) bug(', 'if (false) bug('],
   ]),
 

@@ -68,7 +68,6 @@ export class Cpu extends HitPath {
    */
   poll(): void {
     this.#mailboxes.serve(this.index);
-    this.#mailboxes.noteQuiet(this.index);
     this.noticePageFlags();
     this.onPoll?.();
   }

@@ -31,12 +31,10 @@ const GENERATION = 6;
 // 7 and 8: bells.ts
 /** Which `Mailboxes` object runs this CPU. */
 const OWNER = 9;
-/** Counts instruction boundaries, where the CPU holds no pointer into tables. */
-const QUIET = 10;
 /** The CPUs that this one has asked last. */
-const TARGETS = 11;
+const TARGETS = 10;
 /** Words of a mailbox before those by sender. */
-export const OWN_WORDS = 12;
+export const OWN_WORDS = 11;
 /** By sender: the number of the last request that this CPU has served. */
 export const SERVED = 32;
 
@@ -199,26 +197,6 @@ export class Mailboxes extends Bells {
       Atomics.store(words, at(target, SERVED + sender), number);
     }
     return true;
-  }
-
-  /** At an instruction boundary of a CPU. */
-  noteQuiet(cpu: number): void {
-    Atomics.add(this.words, at(cpu, QUIET), 1);
-  }
-
-  /** Waits until every other CPU that another thread runs has passed an instruction boundary, or is parked or offline. */
-  waitForQuiet(cpu: number): void {
-    const words = this.words;
-    const before = Array.from({ length: this.count }, (_, other) => Atomics.load(words, at(other, QUIET)));
-    this.waitUntil(cpu, 'an instruction boundary of every CPU', () =>
-      before.every(
-        (count, other) =>
-          other === cpu ||
-          this.isLocal(other) ||
-          this.stateOf(other) !== RUNNING ||
-          Atomics.load(words, at(other, QUIET)) !== count,
-      ),
-    );
   }
 
   /** The CPUs that have not yet served the last request of `sender`, for reports. */

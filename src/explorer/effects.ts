@@ -8,7 +8,7 @@
 import { PGDIR_LOCK, POOL, SHOOTDOWNS, SYSTEM_STATE } from '../hypervisor/control.ts';
 import { DETACHED, INFO_WORDS, PGT_LOCKED_HI, TYPE_HI } from '../hypervisor/frame-table.ts';
 import { LOCK_PGDIR } from '../hypervisor/locks.ts';
-import { NEVER_PUBLISHED, type Proof } from '../hypervisor/proof.ts';
+import { NEVER_PUBLISHED, nextNumber, type Proof } from '../hypervisor/proof.ts';
 import { ENTRIES } from '../hypervisor/tables.ts';
 import type { Walker } from '../mmu/walk.ts';
 import type { LogNode } from './program.ts';
@@ -33,14 +33,11 @@ export class Effects {
   readonly #world: World;
   readonly #reuses: boolean;
   readonly #plant: Plant | undefined;
-  /** Which CPUs are in the middle of an operation. */
-  readonly #busyMask: () => number;
 
-  constructor(world: World, reuse: 'never' | 'hostile', plant: Plant | undefined, busyMask: () => number) {
+  constructor(world: World, reuse: 'never' | 'hostile', plant: Plant | undefined) {
     this.#world = world;
     this.#reuses = reuse === 'hostile';
     this.#plant = plant;
-    this.#busyMask = busyMask;
   }
 
   /** Executes the operation that comes after a log. Errors of the code that implements it are thrown. */
@@ -121,6 +118,7 @@ export class Effects {
       case 'lock':
         if (this.#plant === 'no-lock') return;
         if (!locks.tryToTake(a)) throw new Error(`lock ${a} was taken meanwhile`);
+        this.value = locks.isStale(a) ? 1 : 0;
         this.#settleLock(a);
         return;
       case 'unlock':
@@ -144,9 +142,6 @@ export class Effects {
       case 'acknowledge':
         if (this.#plant === 'no-ack') return;
         world.machine.mailboxes.awaitServed(cpu, a, world.wordOf(cpu, REQUEST));
-        return;
-      case 'graceEnd':
-        this.noteQuiet(cpu);
         return;
       case 'systemState':
         this.value = world.control[SYSTEM_STATE]!;
@@ -228,13 +223,6 @@ export class Effects {
     return (frames.words[this.#world.pageOf(what) * INFO_WORDS + TYPE_HI]! & PGT_LOCKED_HI) === 0;
   }
 
-  /** A CPU passes a point at which it holds no pointers. */
-  noteQuiet(cpu: number): void {
-    const world = this.#world;
-    for (let other = 0; other < world.count; other++)
-      world.setWord(other, NOT_QUIET, world.wordOf(other, NOT_QUIET) & ~(1 << cpu));
-  }
-
   /** Drops all TLB entries of a CPU, or all structure-cache entries: hardware may do so at any time. */
   evict(cpu: number, what: 'pages' | 'tables'): void {
     const { translator } = this.#world.cpus[cpu]!;
@@ -245,7 +233,7 @@ export class Effects {
 
   #free(cpu: number, frame: number, token: number): void {
     const world = this.#world;
-    const proof = token === NEVER_PUBLISHED ? NEVER_PUBLISHED : world.wordOf(cpu, PROOFS + (token % PROOF_COUNT));
+    const proof = token === NEVER_PUBLISHED ? NEVER_PUBLISHED : world.proofOf(cpu, token);
     const head = world.control[POOL + cpu]!;
     world.hands[cpu]!.heap.free(frame, proof as Proof);
     if (!this.#reuses) world.control[POOL + cpu] = head; // as if it lay at the bottom of a deep pool
@@ -257,8 +245,8 @@ export class Effects {
     const world = this.#world;
     const token = node.proofs + 1;
     const grace = node.operation === 'graceBegin';
-    world.setWord(cpu, PROOFS + (token % PROOF_COUNT), world.hands[cpu]!.flush.begin('shootdown', 0, 0));
-    if (grace) world.setWord(cpu, NOT_QUIET, this.#busyMask() & ~(1 << cpu));
+    world.setWord(cpu, PROOFS + (token % PROOF_COUNT), nextNumber(world.control));
+    if (grace) world.setWord(cpu, NOT_QUIET, world.insideMask() & ~(1 << cpu));
     this.#world.settleShared();
     this.value = token;
   }

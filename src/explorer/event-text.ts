@@ -74,7 +74,7 @@ export class EventText {
         return `frees ${hex(a)}${b === 0 ? ', never linked' : ''}`;
       case 'lock':
       case 'unlock':
-        return `${operation}s ${a === LOCK_PGDIR ? 'map_pgdir_lock' : `table ${hex(a)}`}`;
+        return `${operation}s ${a === LOCK_PGDIR ? 'map_pgdir_lock' : `table ${hex(a)}`}${operation === 'lock' && value === 1 ? ', which is stale' : ''}`;
       case 'shootdown':
         return 'begins a shootdown';
       case 'flush':
@@ -83,10 +83,20 @@ export class EventText {
         return `asks CPUs ${cpusOf(a)} to drop theirs`;
       case 'acknowledge':
         return by === 'hardware' ? 'interrupt: acknowledges' : `has the acknowledgement of CPUs ${cpusOf(a)}`;
+      case 'retire':
+        return `gives the lock of table ${hex(a)} up for good`;
+      case 'keep':
+        return `marks table ${hex(a)} as one to keep`;
+      case 'isKept':
+        return `looks whether table ${hex(a)} is to be kept: ${value === 0 ? 'no' : 'yes'}`;
+      case 'begin':
+        return 'begins to read tables';
+      case 'end':
+        return 'forgets what it read';
       case 'graceBegin':
         return 'begins a grace period';
       case 'graceEnd':
-        return 'has waited for every CPU to pass a quiet point';
+        return 'has waited for every CPU that read tables before';
       case 'systemState':
         return 'looks at the system state';
       case 'tlbFind':

@@ -72,7 +72,7 @@ export class Explored {
     });
     this.code = (1 << world.count) - 1;
     this.programs = new Programs(scenario, world, this.actors);
-    this.#effects = new Effects(world, reuse, plant, () => this.#turns.busyMask());
+    this.#effects = new Effects(world, reuse, plant);
     this.#interrupts = new Interrupts(world, plant);
     this.#buffers = storeBuffers ? new StoreBuffers(world.state, world.count) : undefined;
     this.#ranges = new Ranges(world, this.#effects, splits);
@@ -251,7 +251,6 @@ export class Explored {
   #end(actor: number, cpu: number, kind: 'cpu' | 'walker', node: LogNode): void {
     if (kind === 'cpu') {
       this.#oracle.ended(cpu);
-      this.#effects.noteQuiet(cpu);
       this.violations.push(...this.#oracle.take());
       this.touched = endingIn(this.touched);
     }

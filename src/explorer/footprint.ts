@@ -21,6 +21,7 @@ const POOLS = 3 << 20;
 const REQUESTS = 4 << 20;
 const ACKNOWLEDGEMENTS = 5 << 20;
 const CACHES = 6 << 20;
+const INSIDES = 9 << 20;
 const BUFFERS = 7 << 20;
 const CLOCK = 8 << 20;
 
@@ -37,6 +38,8 @@ export const requestsTo = (cpu: number): number => REQUESTS + cpu;
 export const acknowledgementsTo = (cpu: number): number => ACKNOWLEDGEMENTS + cpu;
 /** TLB and structure caches of a CPU. */
 export const cachesOf = (cpu: number): number => CACHES + cpu;
+/** Whether a CPU is inside an operation that reads tables. */
+export const insideOf = (cpu: number): number => INSIDES + cpu;
 /** Store buffer of a CPU. */
 export const bufferOf = (cpu: number): number => BUFFERS + cpu;
 

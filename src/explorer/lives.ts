@@ -184,7 +184,7 @@ export class Lives {
     return false;
   }
 
-  /** What was changed again is its last changer's to flush. */
+  /** What was changed again is its last changer's to flush: taken out of what others have changed. */
   #takeOver(cpu: number, first: number, pages: number): void {
     const ghost = this.#ghost;
     const base = changesAt(cpu);
@@ -192,8 +192,26 @@ export class Lives {
     for (let nth = 0; nth < count; nth++) {
       const from = base + 1 + nth * CHANGE_WORDS;
       const start = numberAt(ghost, from);
-      if (start >= first && start + numberAt(ghost, from + 2) <= first + pages) setNumber(ghost, from + 2, 0);
+      const end = start + numberAt(ghost, from + 2);
+      if (first >= end || first + pages <= start) continue;
+      const before = Math.max(0, first - start);
+      const after = Math.max(0, end - (first + pages));
+      if (before > 0 && after > 0 && count === CHANGES) continue; // no room for two pieces: stays whole
+      setNumber(ghost, from, before > 0 ? start : end - after);
+      setNumber(ghost, from + 2, before > 0 ? before : after);
+      if (before > 0 && after > 0) this.#add(cpu, end - after, after, ghost.get(from + 4));
     }
+  }
+
+  #add(cpu: number, first: number, pages: number, replaced: number): void {
+    const ghost = this.#ghost;
+    const base = changesAt(cpu);
+    const count = ghost.get(base);
+    const to = base + 1 + count * CHANGE_WORDS;
+    setNumber(ghost, to, first);
+    setNumber(ghost, to + 2, pages);
+    ghost.set(to + 4, replaced);
+    ghost.set(base, count + 1);
   }
 
   operationEnded(cpu: number): void {

@@ -11,6 +11,7 @@ import {
   entriesOf,
   type Footprint,
   footprint,
+  insideOf,
   lifeOf,
   lockOf,
   NOTHING,
@@ -81,11 +82,22 @@ function fixedFootprint(world: World, cpu: number, { operation, a, b }: LogNode)
     }
     case 'lock':
     case 'unlock':
+    case 'retire':
       return footprint(lockOf(a === LOCK_PGDIR ? -1 : world.pageOf(a)), ALL, 1);
     case 'request': {
       const targets = world.cpus.flatMap((_, other) => ((a & (1 << other)) === 0 ? [] : [requestsTo(other), ALL, 1]));
       return footprint(acknowledgementsTo(cpu), ALL, 1, ...targets);
     }
+    case 'keep':
+      return footprint(lifeOf(world.pageOf(a)), ALL, 1);
+    case 'isKept':
+      return footprint(lifeOf(world.pageOf(a)), ALL, 0);
+    case 'begin':
+    case 'end':
+      return footprint(insideOf(cpu), ALL, 1);
+    case 'graceBegin':
+    case 'graceEnd':
+      return footprint(...world.cpus.flatMap((_, other) => [insideOf(other), ALL, 0]));
     case 'acknowledge':
       return footprint(acknowledgementsTo(cpu), ALL, 0);
     case 'assist':

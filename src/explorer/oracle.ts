@@ -108,9 +108,10 @@ export class Oracle {
         this.lives.freed(page(a), b);
         return;
       case 'lock':
-        this.lives.locked(a === LOCK_PGDIR ? -1 : page(a), cpu);
+        if (value === 0) this.lives.locked(a === LOCK_PGDIR ? -1 : page(a), cpu);
         return;
       case 'unlock':
+      case 'retire':
         this.lives.unlocked(a === LOCK_PGDIR ? -1 : page(a));
         return;
       case 'tlbFill':

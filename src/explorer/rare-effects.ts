@@ -1,8 +1,9 @@
-/** Operations that few scenarios have: flushes by a hypervisor below, and whom a flush may leave out. */
+/** Operations that few scenarios have: tables without locks on the way, flushes by a hypervisor below, and whom a flush may leave out. */
 import { FLUSH_ORDER, FLUSH_ORDER_MASK, FLUSH_TLB_GLOBAL } from '../hypervisor/flags.ts';
 import type { Flush } from '../hypervisor/flush.ts';
+import { PGT_STALE_HI } from '../hypervisor/frame-table.ts';
 import type { LogNode } from './program.ts';
-import { hiOfPage, loOfPage, type World } from './world.ts';
+import { hiOfPage, loOfPage, NOT_QUIET, type World } from './world.ts';
 
 /** An operation that has no meaning here. */
 export class UnsupportedError extends Error {
@@ -11,8 +12,29 @@ export class UnsupportedError extends Error {
 
 /** Executes the operation that comes after a log, as effects.ts does. Returns its outcome. */
 export function performRarely(world: World, cpu: number, { operation, a, b, c }: LogNode): number {
-  const { flush } = world.hands[cpu]!;
+  const { flush, tables, locks, grace } = world.hands[cpu]!;
   switch (operation) {
+    case 'begin':
+      grace.enter();
+      world.settleShared();
+      return 0;
+    case 'end':
+      grace.leave();
+      noteQuiet(world, cpu);
+      return 0;
+    case 'graceEnd':
+      if (!grace.isOver(world.proofOf(cpu, a))) throw new Error(`grace period ${a} is not over`);
+      return 0;
+    case 'retire':
+      locks.release(a, PGT_STALE_HI);
+      world.settleInfo(a);
+      return 0;
+    case 'keep':
+      tables.keep(a);
+      world.settleInfo(a);
+      return 0;
+    case 'isKept':
+      return tables.isKept(a) ? 1 : 0;
     case 'assist':
       return assist(world, flush, a, b, c);
     case 'clock':
@@ -24,6 +46,13 @@ export function performRarely(world: World, cpu: number, { operation, a, b, c }:
     default:
       throw new UnsupportedError(`${operation}: this operation is not explored`);
   }
+}
+
+/** A CPU leaves an operation: it holds no pointers any more. */
+function noteQuiet(world: World, cpu: number): void {
+  for (let other = 0; other < world.count; other++)
+    world.setWord(other, NOT_QUIET, world.wordOf(other, NOT_QUIET) & ~(1 << cpu));
+  world.settleShared();
 }
 
 /** Where the scenario's hypervisor says that it flushes, it does so at once: no code of the CPUs concerned runs. */

@@ -102,14 +102,6 @@ export class Turns {
     return { ...own, touched: Int32Array.of(...own.touched, bufferOf(cpu), ALL, 0) };
   }
 
-  /** CPUs whose code may hold pointers into tables. */
-  busyMask(): number {
-    let mask = 0;
-    for (let cpu = 0; cpu < this.#world.count; cpu++)
-      if (this.#programs.isMidway(cpu) && this.#programs.node(cpu).operation !== 'graceEnd') mask |= 1 << cpu;
-    return mask;
-  }
-
   #isEnabled(actor: number): boolean {
     const { kind, cpu } = this.#actors[actor]!;
     const world = this.#world;
@@ -143,7 +135,7 @@ export class Turns {
       case 'acknowledge':
         return this.#plant === 'no-ack' || (world.wordOf(cpu, UNACKNOWLEDGED) & node.a) === 0;
       case 'graceEnd':
-        return (world.wordOf(cpu, NOT_QUIET) & this.busyMask()) === 0;
+        return world.wordOf(cpu, NOT_QUIET) === 0;
       case 'assist':
         return world.cpus.every((_, other) => (node.a & (1 << other)) === 0 || !this.#isWalking(other));
       case 'flush':

@@ -19,7 +19,7 @@ import type { Cpu } from '../cpu/cpu.ts';
 import { INTEL } from '../cpu/features.ts';
 import { Machine } from '../cpu/machine.ts';
 import { OWN_WORDS, SERVED } from '../cpu/mailboxes.ts';
-import { POOL, POOL_LOCK, SHOOTDOWNS, TLB_CLOCK, TLB_TIME } from '../hypervisor/control.ts';
+import { INSIDE, POOL, POOL_LOCK, SHOOTDOWNS, TLB_CLOCK, TLB_TIME } from '../hypervisor/control.ts';
 import { DETACHED, INFO_WORDS, STAMP } from '../hypervisor/frame-table.ts';
 import { NO_FRAME } from '../hypervisor/heap.ts';
 import type { XenMm } from '../hypervisor/mm.ts';
@@ -124,7 +124,10 @@ export class World {
       (index) => index % INFO_WORDS === STAMP || index % INFO_WORDS === DETACHED,
     );
     const isClock = (index: number): boolean => index === TLB_CLOCK || (index >= TLB_TIME && index < POOL);
-    this.shared = this.state.add(this.control, (index) => index === SHOOTDOWNS || (!usesClock && isClock(index)));
+    this.shared = this.state.add(
+      this.control,
+      (index) => index === SHOOTDOWNS || index >= INSIDE || (!usesClock && isClock(index)),
+    );
     this.mailboxes = this.state.add(new Int32Array(mailboxes.buffer), () => true); // what counts of them is in `cpuWords`
     this.taken = this.state.add(mailboxes.taken, () => true);
     const words = new Int32Array(count * CPU_WORDS);
@@ -157,6 +160,18 @@ export class World {
     return this.cpuWords.words[cpu * CPU_WORDS + word]!;
   }
 
+  /** The number of a shootdown or grace period, by what the code knows it as. */
+  proofOf(cpu: number, token: number): number {
+    return this.wordOf(cpu, PROOFS + (token % PROOF_COUNT));
+  }
+
+  /** CPUs whose code may hold pointers into tables. */
+  insideMask(): number {
+    let mask = 0;
+    for (let cpu = 0; cpu < this.count; cpu++) if (this.control[INSIDE + cpu] !== 0) mask |= 1 << cpu;
+    return mask;
+  }
+
   setWord(cpu: number, word: number, value: number): void {
     this.state.set(this.cpuWords, cpu * CPU_WORDS + word, value);
   }
@@ -176,9 +191,16 @@ export class World {
     });
   }
 
+  /** Notes what changed in a frame's page_info. */
+  settleInfo(frame: Frame): void {
+    const page = this.pageOf(frame);
+    if (page >= 0) this.state.settle(this.frames, page * INFO_WORDS, (page + 1) * INFO_WORDS);
+  }
+
   /** Notes what changed in the words of control.ts. */
   settleShared(): void {
     this.state.settle(this.shared, 0, POOL_LOCK);
+    this.state.settle(this.shared, INSIDE, INSIDE + this.count);
   }
 
   settleMailboxes(): void {

@@ -3,12 +3,17 @@
  * what each is good for.
  */
 
-/** What protects the lower three levels of tables. */
+/** What protects the lower three levels of tables. docs/decisions/0008-lock-and-reverify.md compares. */
 export type Locking =
   /** The lock of the L3 table, 512 GiB each: the fix of XSA-345. */
   | 'l3'
   /** One lock for everything. */
   | 'pgdir'
+  /**
+   * A lock per table, taken only to change an entry in it, with a second look at the entry; tables are read without any
+   * and freed after a grace period. The alternative to the fix that its authors left for later.
+   */
+  | 'reverify'
   /** As before the fix: `map_pgdir_lock` for tables only. It races; for demonstrations. Implies the preset `xen`. */
   | 'none-prefix';
 

@@ -19,7 +19,9 @@ export const TLB_TIME = 16;
 /** By CPU: the first free frame of its pool (backing page + 1), and the pool's lock. */
 export const POOL: number = TLB_TIME + MAX_CPUS;
 export const POOL_LOCK: number = POOL + MAX_CPUS;
-export const CONTROL_WORDS: number = POOL_LOCK + MAX_CPUS;
+/** By CPU: number of the last shootdown or grace period when its operation began; 0 outside (grace.ts). */
+export const INSIDE: number = POOL_LOCK + MAX_CPUS;
+export const CONTROL_WORDS: number = INSIDE + MAX_CPUS;
 
 // Xen: enum system_state. Locks are taken above SYS_STATE_boot.
 /** Xen: SYS_STATE_early_boot. */

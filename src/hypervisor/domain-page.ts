@@ -100,6 +100,7 @@ export class MapCache {
       mm.tables.publish(entry, 4, this.l3, PAGE_HYPERVISOR_TABLE);
     } finally {
       mm.locks.unlockPgdir();
+      mm.end();
     }
   }
 

@@ -11,7 +11,6 @@ import { CR4_PCIDE } from '../cpu/control-bits.ts';
 import type { Cpu } from '../cpu/cpu.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import type { Seam } from '../mmu/seam.ts';
-import { SHOOTDOWNS } from './control.ts';
 import {
   FLUSH_CACHE_EVICT,
   FLUSH_CACHE_WRITEBACK,
@@ -22,7 +21,7 @@ import {
   FLUSH_VA_VALID,
 } from './flags.ts';
 import type { Locks } from './locks.ts';
-import { type Flushed, NEVER_PUBLISHED, type Retired } from './proof.ts';
+import { type Flushed, nextNumber } from './proof.ts';
 import type { TlbClock } from './tlb-clock.ts';
 
 const XEN_PCIDS = 4;
@@ -88,7 +87,7 @@ export class Flush {
 
   /** On every online CPU, acknowledged. Xen: flush_area_all(). */
   all(page: number, flags: number): Flushed {
-    const proof = this.begin('shootdown', page, flags) as Flushed;
+    const proof = this.begin(page, flags);
     this.mask(this.#mailboxes.onlineMask, page, flags);
     return proof;
   }
@@ -136,19 +135,6 @@ export class Flush {
     if (observer?.enter('acknowledge', others, number, 0, 0)) return;
     this.#mailboxes.awaitServed(this.#index, others, number);
     observer?.leave(0, 0);
-  }
-
-  /**
-   * Waits for a grace period: every other CPU has passed a `poll()`, so that none still follows a pointer it read before.
-   * Not in Xen: for lookups without a lock.
-   */
-  gracePeriod(): Retired {
-    const number = this.begin('graceBegin', 0, 0) as Retired;
-    const { observer } = this.#seam;
-    if (observer?.enter('graceEnd', number, 0, 0, 0)) return number;
-    this.#mailboxes.waitForQuiet(this.#index);
-    observer?.leave(0, 0);
-    return number;
   }
 
   /** On this CPU. Returns the flags that other CPUs still have to see to. Xen: flush_area_local(). */
@@ -207,19 +193,13 @@ export class Flush {
     return left;
   }
 
-  /** The number of a shootdown or grace period that begins now. */
-  begin(operation: 'shootdown' | 'graceBegin', page: number, flags: number): number {
+  /** The number of a shootdown that begins now: the proof, once it has ended. */
+  begin(page: number, flags: number): Flushed {
     const { observer } = this.#seam;
-    if (observer?.enter(operation, page, flags, 0, 0)) return observer.value;
-    const number = this.#nextNumber();
+    if (observer?.enter('shootdown', page, flags, 0, 0)) return observer.value as Flushed;
+    const number = nextNumber(this.#control) as Flushed;
     observer?.leave(number, 0);
     return number;
-  }
-
-  /** Wraps, and leaves out the number that stands for no flush at all. */
-  #nextNumber(): number {
-    const number = (Atomics.add(this.#control, SHOOTDOWNS, 1) + 1) | 0;
-    return number === NEVER_PUBLISHED ? this.#nextNumber() : number;
   }
 
   /** INVLPG; with PCIDs on, for each of those that Xen uses (2 for user and privileged, times 2 with XPTI). */

@@ -36,6 +36,8 @@ export const PGC_STATE_HI: number = 3 << 26;
 export const PGC_FREE_HI: number = 3 << 26;
 /** Bit 60 of type_info, the lock. Xen: PGT_locked. */
 export const PGT_LOCKED_HI: number = 1 << 28;
+/** Bit 55 of type_info: the table is unlinked, and its lock not given out any more. Not in Xen. */
+export const PGT_STALE_HI: number = 1 << 23;
 /** Bit 59 of type_info: never freed. Xen: PGT_pinned. */
 export const PGT_PINNED_HI: number = 1 << 27;
 
@@ -95,8 +97,9 @@ export class FrameTable {
     return (this.words[this.at(frame) + MARKS]! & mark) !== 0;
   }
 
+  /** Atomic: another CPU may mark the same frame. */
   mark(frame: Frame, mark: number): void {
-    this.words[this.at(frame) + MARKS]! |= mark;
+    Atomics.or(this.words, this.at(frame) + MARKS, mark);
   }
 
   /** Makes a frame a table in use, as adopted tables are. */

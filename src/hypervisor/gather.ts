@@ -13,7 +13,9 @@ import { SHOOTDOWNS } from './control.ts';
 import { FLUSH_CACHE_EVICT, FLUSH_ORDER_MASK } from './flags.ts';
 import type { Flush } from './flush.ts';
 import { DETACHED, type FrameTable } from './frame-table.ts';
+import type { Grace } from './grace.ts';
 import type { Heap } from './heap.ts';
+import type { Locks } from './locks.ts';
 
 export const CHANGE = 1;
 export const RESIZE = 2;
@@ -24,6 +26,8 @@ export class Gather {
   readonly #frames: FrameTable;
   readonly #control: Int32Array;
   readonly #seam: Seam;
+  readonly #locks: Locks;
+  readonly #grace: Grace;
   readonly #isGathering: boolean;
 
   /** CHANGE | RESIZE of what was stored and not yet flushed. */
@@ -35,6 +39,8 @@ export class Gather {
   #count = 0;
   /** How many of them the flush that is open covers: those whose store was noted. */
   #covered = 0;
+  /** Tables that are flushed and may still be read: where tables are read without a lock. */
+  readonly #retired: Frame[] = [];
 
   constructor(
     flush: Flush,
@@ -42,9 +48,13 @@ export class Gather {
     frames: FrameTable,
     control: Int32Array,
     seam: Seam,
+    locks: Locks,
+    grace: Grace,
     flushing: 'each' | 'gather',
   ) {
     this.#seam = seam;
+    this.#locks = locks;
+    this.#grace = grace;
     this.#flush = flush;
     this.#heap = heap;
     this.#frames = frames;
@@ -96,17 +106,29 @@ export class Gather {
     this.#open = 0;
     this.#count = 0;
     this.#covered = 0;
+    this.#retired.length = 0;
   }
 
-  /** Shoots down what is open, then frees what it led to. */
+  /** Shoots down what is open, then frees what it led to; or leaves it to `retire`. */
   complete(): void {
     if (this.#open === 0) return;
     this.#open = 0;
     const proof = this.#flush.all(this.#page, this.#flags);
     const covered = this.#covered;
-    for (let nth = 0; nth < covered; nth++) this.#heap.free(this.#detached[nth]!, proof);
+    for (let nth = 0; nth < covered; nth++) {
+      if (this.#locks.isPerTable) this.#retired.push(this.#detached[nth]!);
+      else this.#heap.free(this.#detached[nth]!, proof);
+    }
     for (let nth = covered; nth < this.#count; nth++) this.#detached[nth - covered] = this.#detached[nth]!;
     this.#count -= covered;
     this.#covered = 0;
+  }
+
+  /** Frees the flushed tables that may still be read, after a grace period. Between operations; false where there are none. */
+  retire(): boolean {
+    if (this.#retired.length === 0) return false;
+    const proof = this.#grace.period();
+    for (const table of this.#retired.splice(0)) this.#heap.free(table, proof);
+    return true;
   }
 }

@@ -1,9 +1,11 @@
 /**
- * The locks of the mapping layer: a bit of each L3 table's page_info, and `map_pgdir_lock`.
+ * The locks of the mapping layer: a bit of each L3 table's page_info, and `map_pgdir_lock`; or a bit of every table's.
  *
- * Order: an L3 lock, then `map_pgdir_lock`; never two L3 locks. Interrupts stay on: a CPU that waited for a lock with
- * interrupts off could not serve the flush that the lock's holder waits for. With interrupts off a lock may be taken only
- * while no other CPU is online. A waiting CPU serves requests, and sleeps when the wait is long.
+ * Order: an L3 lock, then `map_pgdir_lock`; never two L3 locks. Where every table has its own (`reverify`): a table's, then
+ * that of one below it which its entry leads to; and `map_pgdir_lock` with none of them, for L4 entries. Interrupts stay on:
+ * a CPU that waited for a lock with interrupts off could not serve the flush that the lock's holder waits for. With
+ * interrupts off a lock may be taken only while no other CPU is online. A waiting CPU serves requests, and sleeps when the
+ * wait is long.
  *
  * Which locks there are is a choice (`Locking`); mapping code calls the same methods whatever was chosen.
  */
@@ -13,7 +15,7 @@ import { type Frame, hexNumber } from '../mmu/halves.ts';
 import type { Seam } from '../mmu/seam.ts';
 import type { Locking } from './behaviour.ts';
 import { PGDIR_LOCK } from './control.ts';
-import { type FrameTable, HOLDER, PGT_LOCKED_HI, TYPE_HI } from './frame-table.ts';
+import { type FrameTable, HOLDER, PGT_LOCKED_HI, PGT_STALE_HI, TYPE_HI } from './frame-table.ts';
 
 /** What the seam's observer is told of `map_pgdir_lock` instead of a frame. */
 export const LOCK_PGDIR = -1;
@@ -22,6 +24,10 @@ const NOTHING = -2;
 export class Locks {
   /** Whether locks are taken at all: from the state smp_boot on, as it was when the operation began. */
   engaged = false;
+  /** Whether every table has its own lock, which is taken when an entry in it is to change (claim.ts). */
+  isPerTable = false;
+  /** Whether an entry that this CPU has read is as it was when it changes it: not with the locks of before XSA-345. */
+  isExclusive = true;
   /** EFLAGS.IF of this CPU. */
   irqsOn = true;
 
@@ -32,8 +38,10 @@ export class Locks {
   readonly #mailboxes: Mailboxes;
   readonly #locking: Locking;
   readonly #isShared: boolean;
-  /** Frame of the L3 table whose lock this CPU holds, or LOCK_PGDIR in its place; NOTHING. */
+  /** Frame of the L3 table, or of the table, whose lock this CPU holds, or LOCK_PGDIR in its place; NOTHING. */
   #outer: Frame = NOTHING;
+  /** The table below it whose lock this CPU holds too. */
+  #child: Frame = NOTHING;
   #holdsPgdir = false;
 
   constructor(
@@ -55,22 +63,20 @@ export class Locks {
 
   /** Whether this CPU holds any lock. */
   get isHolding(): boolean {
-    return this.#outer !== NOTHING || this.#holdsPgdir;
+    return this.#outer !== NOTHING || this.#child !== NOTHING || this.#holdsPgdir;
   }
 
-  /** Whether nobody else changes the tables below the L3 table in hand: its lock is held, or there is one CPU only. */
-  get isExclusive(): boolean {
-    return this.#outer !== NOTHING || !this.engaged;
+  /** An operation begins, and locks or not. */
+  begin(engages: boolean): void {
+    this.engaged = engages;
+    this.isPerTable = engages && this.#locking === 'reverify';
+    this.isExclusive = !engages || this.#locking !== 'none-prefix';
   }
 
   /** Takes what protects the tables below an L3 table. Xen: L3T_LOCK(). */
   lockBelow(l3: Frame): void {
-    if (!this.engaged || this.#locking === 'none-prefix') return;
-    const what = this.#locking === 'pgdir' ? LOCK_PGDIR : l3;
-    if (this.#outer === what) bug(`CPU ${this.#cpu} already holds ${named(what)}: it would wait for itself`);
-    if (this.isHolding) bug(`lock order: CPU ${this.#cpu} takes ${named(what)} while it holds ${this.held()}`);
-    this.#lock(what);
-    this.#outer = what;
+    if (!this.engaged || !this.isExclusive || this.isPerTable) return;
+    this.#takeOuter(this.#locking === 'pgdir' ? LOCK_PGDIR : l3);
   }
 
   /** Xen: L3T_UNLOCK(). */
@@ -81,9 +87,46 @@ export class Locks {
     this.#unlock(what);
   }
 
-  /** Takes what protects the linking of tables. Xen: spin_lock(&map_pgdir_lock). */
+  /** Takes a table's own lock, to change entries in it. False where the table is stale. `unlockBelow` drops it. */
+  lockTable(table: Frame): boolean {
+    return this.#takeOuter(table);
+  }
+
+  /** Whether this CPU holds the lock of an L3 table, or a table's own. */
+  holds(table: Frame): boolean {
+    return this.#outer === table;
+  }
+
+  /** Takes the own lock of a table below the one that is held, where tables have one. False where it is stale. */
+  lockChild(table: Frame): boolean {
+    if (!this.isPerTable) return true;
+    if (this.#child !== NOTHING) bug(`lock order: CPU ${this.#cpu} takes two locks below the one it holds`);
+    if (!this.#lock(table)) return false;
+    this.#child = table;
+    return true;
+  }
+
+  unlockChild(): void {
+    if (this.#child === NOTHING) return;
+    const table = this.#child;
+    this.#child = NOTHING;
+    this.#unlock(table);
+  }
+
+  /** After the table was unlinked: whoever wanted its lock, or will, finds it stale. */
+  retireChild(): void {
+    if (this.#child === NOTHING) return;
+    const table = this.#child;
+    this.#child = NOTHING;
+    const { observer } = this.#seam;
+    if (observer?.enter('retire', table, 0, 0, 0)) return;
+    this.release(table, PGT_STALE_HI);
+    observer?.leave(0, 0);
+  }
+
+  /** Takes what protects the linking of tables, where what is held does not do so. Xen: spin_lock(&map_pgdir_lock). */
   lockPgdir(): void {
-    if (!this.engaged || this.#outer === LOCK_PGDIR) return;
+    if (!this.engaged || this.#outer === LOCK_PGDIR || (this.isPerTable && this.#outer !== NOTHING)) return;
     if (this.#holdsPgdir) bug(`CPU ${this.#cpu} already holds map_pgdir_lock: it would wait for itself`);
     this.#lock(LOCK_PGDIR);
     this.#holdsPgdir = true;
@@ -98,30 +141,30 @@ export class Locks {
   /** Forgets what this CPU held: its operation was unwound by whoever observes. */
   abandon(): void {
     this.#outer = NOTHING;
+    this.#child = NOTHING;
     this.#holdsPgdir = false;
   }
 
   /** What this CPU holds, for people. */
   held(): string {
-    const outer = this.#outer === NOTHING ? [] : [named(this.#outer)];
-    const held = this.#holdsPgdir ? [...outer, named(LOCK_PGDIR)] : outer;
-    return held.length === 0 ? 'no lock' : held.join(' and ');
+    const held = [this.#outer, this.#child, this.#holdsPgdir ? LOCK_PGDIR : NOTHING].filter((what) => what !== NOTHING);
+    return held.length === 0 ? 'no lock' : held.map((what) => this.#name(what)).join(' and ');
   }
 
-  /** The step that takes a lock: false where somebody holds it. */
+  /** The step that takes a lock: false where somebody holds it. True as well where it is not to be had: of a stale table. */
   tryToTake(what: Frame): boolean {
     if (what === LOCK_PGDIR) return this.#exchange(this.#control, PGDIR_LOCK, 0, this.#cpu + 1);
     const { words } = this.#frames;
     const at = this.#frames.at(what);
     const type = words[at + TYPE_HI]!; // the exchange tells whether it is so
-    if ((type & PGT_LOCKED_HI) !== 0) return false;
+    if ((type & (PGT_LOCKED_HI | PGT_STALE_HI)) !== 0) return (type & PGT_LOCKED_HI) === 0;
     if (!this.#exchange(words, at + TYPE_HI, type, type | PGT_LOCKED_HI)) return false;
     words[at + HOLDER] = this.#cpu + 1;
     return true;
   }
 
-  /** The step that drops it. */
-  release(what: Frame): void {
+  /** The step that drops it, leaving a mark in type_info. */
+  release(what: Frame, mark = 0): void {
     if (what === LOCK_PGDIR) {
       if (!this.#exchange(this.#control, PGDIR_LOCK, this.#cpu + 1, 0))
         bug('map_pgdir_lock is unlocked by another CPU');
@@ -130,22 +173,40 @@ export class Locks {
       const at = this.#frames.at(what);
       words[at + HOLDER] = 0;
       const type = words[at + TYPE_HI]!; // while it is locked, nobody else writes it
-      if ((type & PGT_LOCKED_HI) === 0) bug(`${named(what)} is unlocked, and was not locked`);
-      if (!this.#exchange(words, at + TYPE_HI, type, type & ~PGT_LOCKED_HI)) bug(`${named(what)} changed while locked`);
+      if ((type & PGT_LOCKED_HI) === 0) bug(`${this.#name(what)} is unlocked, and was not locked`);
+      if (!this.#exchange(words, at + TYPE_HI, type, (type & ~PGT_LOCKED_HI) | mark))
+        bug(`${this.#name(what)} changed while locked`);
     }
     if (this.#isShared) this.#mailboxes.ringSleepers();
   }
 
-  #lock(what: Frame): void {
+  #takeOuter(what: Frame): boolean {
+    if (this.#outer === what) bug(`CPU ${this.#cpu} already holds ${this.#name(what)}: it would wait for itself`);
+    if (this.isHolding) bug(`lock order: CPU ${this.#cpu} takes ${this.#name(what)} while it holds ${this.held()}`);
+    if (!this.#lock(what)) return false;
+    this.#outer = what;
+    return true;
+  }
+
+  /** False where the table is stale, which only tables with a lock of their own can be. */
+  #lock(what: Frame): boolean {
     this.#checkIrqs(what);
     const { observer } = this.#seam;
-    if (observer?.enter('lock', what, 0, 0, 0)) return;
+    if (observer?.enter('lock', what, 0, 0, 0)) return observer.value === 0;
     if (!this.tryToTake(what)) this.#wait(what);
-    observer?.leave(0, 0);
+    const isStale = this.isPerTable && this.isStale(what);
+    observer?.leave(isStale ? 1 : 0, 0);
+    return !isStale;
+  }
+
+  /** Of a lock that was taken, or could not be: whether its table is stale. */
+  isStale(what: Frame): boolean {
+    if (what === LOCK_PGDIR) return false;
+    return (Atomics.load(this.#frames.words, this.#frames.at(what) + TYPE_HI) & PGT_STALE_HI) !== 0;
   }
 
   #wait(what: Frame): void {
-    this.#mailboxes.waitUntil(this.#cpu, named(what), () => this.tryToTake(what));
+    this.#mailboxes.waitUntil(this.#cpu, this.#name(what), () => this.tryToTake(what));
   }
 
   #unlock(what: Frame): void {
@@ -167,9 +228,17 @@ export class Locks {
   #checkIrqs(what: Frame): void {
     if (this.irqsOn) return;
     const others = this.#mailboxes.onlineMask & ~(1 << this.#cpu);
-    if (others !== 0) bug(`CPU ${this.#cpu} takes ${named(what)} with interrupts off while other CPUs are online`);
+    if (others === 0) return;
+    bug(`CPU ${this.#cpu} takes ${this.#name(what)} with interrupts off while other CPUs are online`);
+  }
+
+  #name(what: Frame): string {
+    return lockName(what, this.#locking);
   }
 }
 
-const named = (what: Frame): string =>
-  what === LOCK_PGDIR ? 'map_pgdir_lock' : `the lock of L3 table ${hexNumber(what)}`;
+/** What a lock is called in messages. */
+export function lockName(what: Frame, locking: Locking): string {
+  if (what === LOCK_PGDIR) return 'map_pgdir_lock';
+  return `the lock of ${locking === 'reverify' ? 'table' : 'L3 table'} ${hexNumber(what)}`;
+}

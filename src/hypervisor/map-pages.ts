@@ -3,11 +3,13 @@
  *
  * The way of one step, from the L3 entry down: the first level at which the request fits is written; a superpage that
  * says the same already is skipped; one in the way is split; a missing table is added. Upwards again: what became one run
- * is coalesced. Each entry is replaced by one store, so that a page is never absent in between.
+ * is coalesced. Each entry is replaced by one store, so that a page is never absent in between. A step that finds that
+ * another CPU was faster does nothing, and is done again (claim.ts).
  */
 import type { Address } from '../mmu/address.ts';
 import { A, D, G, isPresent, NX, P, PS } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
+import { claim } from './claim.ts';
 import {
   FLUSH_CACHE_EVICT,
   FLUSH_ORDER,
@@ -20,13 +22,12 @@ import {
   PAGE_CACHE_ATTRS,
   PAGES,
 } from './flags.ts';
-import { MARK_KEPT } from './frame-table.ts';
 import { CHANGE } from './gather.ts';
 import { DIRECTMAP, HYPERVISOR_VIRT, pageOf } from './layout.ts';
 import { EINVAL, ENOMEM, type XenMm } from './mm.ts';
 import { tablesNeeded } from './reserve.ts';
 import { refusesAddress, refusesMap } from './strict.ts';
-import { coalesce, coalesces, isLeaf, pageFrame, smallFlags, split } from './superpage.ts';
+import { coalesce, coalesces, isFixed, isLeaf, pageFrame, smallFlags, split } from './superpage.ts';
 import { traitsOf } from './table-loops.ts';
 import { ENTRIES, type Entry } from './tables.ts';
 import { childOf, childUnchecked, HOLE, l3Entry, NO_ENTRY, populate } from './virt-to-xen.ts';
@@ -54,8 +55,16 @@ export function populatePtRange(mm: XenMm, virt: Address, nrMfns: number): numbe
 
 /** The same by page number, 0 to 2^52 - 1. Xen: map_pages_to_xen(). */
 export function mapPages(mm: XenMm, page: number, mfn: Frame, nrMfns: number, flags: number): number {
-  if (mm.behaviour.requests === 'strict' && refusesMap(mm, page, mfn, nrMfns, flags)) return -EINVAL;
   mm.begin();
+  try {
+    return mapRequest(mm, page, mfn, nrMfns, flags);
+  } finally {
+    mm.end();
+  }
+}
+
+function mapRequest(mm: XenMm, page: number, mfn: Frame, nrMfns: number, flags: number): number {
+  if (mm.behaviour.requests === 'strict' && refusesMap(mm, page, mfn, nrMfns, flags)) return -EINVAL;
   const { request } = mm;
   request.start(page, mfn, nrMfns, mm.options.nx ? flags : flags & ~NX);
   if (mm.behaviour.onFailure === 'keep') return mapAll(mm);
@@ -77,6 +86,7 @@ function mapAll(mm: XenMm): number {
     if (pl3e === NO_ENTRY) error = -ENOMEM;
     else if (pl3e === HOLE) request.advance(request.within(4));
     else error = mapBelow(mm, pl3e);
+    if (error === -ENOMEM && mm.reclaim()) error = 0;
   }
   mm.pagesDone = request.done;
   return error;
@@ -99,7 +109,8 @@ const addsTables = (mm: XenMm, flags: number): boolean =>
   mm.behaviour.holes === 'allocate' || (flags & (P | MAP_SMALL_PAGES)) !== 0;
 
 /**
- * As much of the request as lies below one L3 table, under its lock; or one step, where each step is flushed by itself.
+ * As much of the request as lies below one L3 table, under its lock or those of the tables below; or one step, where each
+ * step is flushed by itself.
  * What was replaced is flushed and freed before the lock is dropped.
  */
 function mapBelow(mm: XenMm, pl3e: Entry): number {
@@ -119,7 +130,10 @@ function mapBelow(mm: XenMm, pl3e: Entry): number {
   }
 }
 
-/** Maps, skips or unmaps what one entry can hold, adding and splitting on the way down, coalescing on the way up. */
+/**
+ * Maps, skips or unmaps what one entry can hold, adding and splitting on the way down, coalescing on the way up. Or nothing,
+ * where another CPU was faster.
+ */
 function step(mm: XenMm, pl3e: Entry): number {
   const { request, tables, locks } = mm;
   const { page, flags } = request;
@@ -129,6 +143,7 @@ function step(mm: XenMm, pl3e: Entry): number {
     const old = tables.read(entry);
     const oldFrame = tables.frame;
     if (level === 2) pl2e = entry;
+    if (locks.isPerTable && mayChange(mm, level, old, oldFrame) && !claim(mm, entry, oldFrame, old)) return 0;
 
     if (level === 1 || writesAt(mm, level, old, oldFrame)) {
       if (level === 1 && !isPresent(old) && request.isMapping && request.mfn !== INVALID_MFN)
@@ -149,12 +164,19 @@ function step(mm: XenMm, pl3e: Entry): number {
       }
       if (!split(mm, entry, level, page, oldFrame, old, true)) return -ENOMEM;
     }
-    // What was read under the lock still holds; else the entry is read again, as virt_to_xen_l2e() does, or *pl2e.
+    // What was read still holds; else the entry is read again, as virt_to_xen_l2e() does, or *pl2e.
     const isKnown = locks.isExclusive && isPresent(old) && !isLeaf(level, old);
     if (isKnown) entry = oldFrame * ENTRIES + request.index(level - 1);
     else entry = (level === 3 ? childOf : childUnchecked)(mm, entry, level, page);
-    if (isPopulate(flags)) mm.frames.mark(Math.floor(entry / ENTRIES), MARK_KEPT);
+    if (isPopulate(flags)) tables.keep(Math.floor(entry / ENTRIES));
   }
+}
+
+/** Whether the step ends at an entry, or does more there than go through to a table. */
+function mayChange(mm: XenMm, level: number, old: number, oldFrame: Frame): boolean {
+  const { request } = mm;
+  if (!isPresent(old) || isLeaf(level, old) || (mm.hasPages(level) && request.fits(level))) return true;
+  return isPopulate(request.flags) && !mm.tables.isKept(oldFrame);
 }
 
 /** A request that adds tables and maps nothing. */
@@ -165,7 +187,7 @@ function writesAt(mm: XenMm, level: number, old: number, oldFrame: Frame): boole
   const { request } = mm;
   if (!mm.hasPages(level) || !request.fits(level)) return false;
   if (request.isMapping || !isPresent(old) || isLeaf(level, old)) return true;
-  return mm.behaviour.absentEntries === 'verbatim' || !mm.frames.has(oldFrame, MARK_KEPT);
+  return mm.behaviour.absentEntries === 'verbatim' || !mm.tables.isKept(oldFrame);
 }
 
 /** Whether a superpage maps the request's page already as it asks. A and D are hardware's to set. */
@@ -193,9 +215,17 @@ function replace(mm: XenMm, entry: Entry, level: number, old: number, oldFrame: 
   request.advance(PAGES[level]!);
 }
 
-/** Detaches a table of `level` and those below it. Returns the traits of all that they mapped. */
+/**
+ * Detaches a table of `level` and those below it. Returns the traits of all that they mapped.
+ *
+ * The entry above has changed already: a store that another CPU makes until it finds the table stale was overwritten by
+ * ours. What it links there is found, since each table is stale before it is looked at.
+ */
 function detachBelow(mm: XenMm, level: number, table: Frame): number {
-  const { tables, gather, request } = mm;
+  const { tables, gather, request, locks } = mm;
+  if (!locks.lockChild(table)) return 0; // whoever made it stale has detached it
+  if (isFixed(mm, table)) locks.unlockChild();
+  else locks.retireChild();
   let traits = tables.traits(table, level, request.flags);
   let index = level === 1 ? -1 : tables.nextTable(table, level, 0);
   while (index >= 0) {

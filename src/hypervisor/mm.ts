@@ -12,6 +12,7 @@ import { SYS_STATE_BOOT, SYSTEM_STATE } from './control.ts';
 import { Flush, type FlushOptions } from './flush.ts';
 import type { FrameTable } from './frame-table.ts';
 import { Gather } from './gather.ts';
+import { Grace } from './grace.ts';
 import { Heap, NO_FRAME } from './heap.ts';
 import { Locks } from './locks.ts';
 import { MapRequest } from './map-request.ts';
@@ -51,6 +52,7 @@ export class XenMm implements Seam {
   readonly tables: Tables;
   readonly flush: Flush;
   readonly gather: Gather;
+  readonly grace: Grace;
   readonly behaviour: Behaviour;
   readonly options: MmOptions;
   readonly mailboxes: Mailboxes;
@@ -91,7 +93,8 @@ export class XenMm implements Seam {
     this.tables = new Tables(frames, this, behaviour);
     const clock = new TlbClock(control, options.assistedFlush === undefined, options.tlbClockBits);
     this.flush = new Flush(cpu, control, this, mailboxes, this.locks, clock, options);
-    this.gather = new Gather(this.flush, this.heap, frames, control, this, behaviour.flush);
+    this.grace = new Grace(control, cpu.index, this, mailboxes);
+    this.gather = new Gather(this.flush, this.heap, frames, control, this, this.locks, this.grace, behaviour.flush);
     mailboxes.adopt(cpu.index, (lo, hi, flags) => this.flush.serve(lo, hi, flags));
     cpu.onPoll = () => this.flush.poll();
   }
@@ -108,8 +111,28 @@ export class XenMm implements Seam {
   /** At the start of each operation: whether it locks, decided once, so that a change meanwhile cannot unbalance it. */
   begin(): void {
     if (this.locks.isHolding) bug(`an operation begins while this CPU holds ${this.locks.held()}`);
-    this.locks.engaged = this.systemState > SYS_STATE_BOOT;
+    this.locks.begin(this.systemState > SYS_STATE_BOOT);
     this.pagesDone = 0;
+    if (this.locks.isPerTable) this.grace.enter();
+  }
+
+  /** At the end of each, whatever came of it: this CPU holds no pointer into tables. Frees what waited for that. */
+  end(): void {
+    if (!this.locks.isPerTable) return;
+    this.grace.leave();
+    this.gather.retire();
+  }
+
+  /**
+   * Between two steps of an operation that found no frame for a table: ends it and begins it again, if that frees tables.
+   * Not needed where tables are freed with their flush.
+   */
+  reclaim(): boolean {
+    if (!this.locks.isPerTable) return false;
+    this.grace.leave();
+    const hasFreed = this.gather.retire();
+    this.grace.enter();
+    return hasFreed;
   }
 
   /**
@@ -125,7 +148,7 @@ export class XenMm implements Seam {
   /** A frame for a table, or NO_FRAME. Where there is none, tables that wait for their flush are freed first. */
   newTable(): Frame {
     const frame = this.heap.alloc();
-    if (frame !== NO_FRAME || !this.gather.hasTables) return frame;
+    if (frame !== NO_FRAME || !this.gather.hasTables || this.locks.isPerTable) return frame;
     this.gather.complete();
     return this.heap.alloc();
   }

@@ -5,8 +5,8 @@
 import type { Address } from '../mmu/address.ts';
 import { G, isPresent, NX } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
+import { claim, claimTable } from './claim.ts';
 import { FLUSH_ORDER, FLUSH_TLB, FLUSH_TLB_GLOBAL, MODIFY_MASK, ORDERS, PAGES } from './flags.ts';
-import { MARK_KEPT } from './frame-table.ts';
 import { CHANGE } from './gather.ts';
 import { END_OF_PAGES, pageOf } from './layout.ts';
 import { EINVAL, ENOMEM, type XenMm } from './mm.ts';
@@ -39,8 +39,16 @@ export function destroyXenMappings(mm: XenMm, s: Address, e: Address): number {
 
 /** The same by page numbers, 0 to 2^52 - 1; `until` is exclusive. Xen: modify_xen_mappings(). */
 export function modifyPages(mm: XenMm, first: number, until: number, nf: number): number {
-  if (mm.behaviour.requests === 'strict' && refusesModify(mm, first, until, nf)) return -EINVAL;
   mm.begin();
+  try {
+    return modifyRequest(mm, first, until, nf);
+  } finally {
+    mm.end();
+  }
+}
+
+function modifyRequest(mm: XenMm, first: number, until: number, nf: number): number {
+  if (mm.behaviour.requests === 'strict' && refusesModify(mm, first, until, nf)) return -EINVAL;
   const end = Math.min(until, END_OF_PAGES);
   const flags = nf & MODIFY_MASK & (mm.options.nx ? -1 : ~NX);
   if (mm.behaviour.onFailure === 'keep') return modifyAll(mm, first, end, flags);
@@ -65,6 +73,7 @@ function modifyAll(mm: XenMm, first: number, end: number, nf: number): number {
       page = mm.reached;
       isFlushed = page >= end;
     }
+    if (error === -ENOMEM && mm.reclaim()) error = 0;
   }
   mm.pagesDone = Math.max(0, Math.min(page, end) - first);
   // Xen flushes once, even where there was nothing to do; but not after a failure.
@@ -85,8 +94,8 @@ const isWhole = (page: number, end: number, level: number): boolean =>
   page % PAGES[level]! === 0 && end - page >= PAGES[level]!;
 
 /**
- * As much as lies below one L3 table, under its lock; or one step, where each is locked by itself. Leaves the page reached
- * in `mm.reached`.
+ * As much as lies below one L3 table, under its lock or those of the tables below; or one step, where each is locked by
+ * itself. Leaves the page reached in `mm.reached`.
  */
 function modifyBelow(mm: XenMm, pl3e: Entry, first: number, end: number, nf: number): number {
   const { locks, gather, flush, behaviour } = mm;
@@ -107,21 +116,22 @@ function modifyBelow(mm: XenMm, pl3e: Entry, first: number, end: number, nf: num
   }
 }
 
-/** Changes what one entry maps; or splits it, and reaches nothing yet. */
+/** Changes what one entry maps; or splits it, and reaches nothing yet. Or nothing, where another CPU was faster. */
 function step(mm: XenMm, pl3e: Entry, page: number, end: number, nf: number): number {
-  const { tables, behaviour, path } = mm;
+  const { tables, behaviour, path, locks } = mm;
   let entry = pl3e;
   for (let level = 3; ; level--) {
     path[level] = entry;
     const old = tables.read(entry);
     const frame = tables.frame;
-    if (level > 1 && isPresent(old) && isLeaf(level, old) && !isWhole(page, end, level)) {
+    if (level > 1 && isPresent(old) && !isLeaf(level, old)) {
+      entry = locks.isPerTable ? frame * ENTRIES + indexAt(page, level - 1) : childUnchecked(mm, entry, level, page);
+      continue;
+    }
+    if ((level === 1 || isPresent(old)) && !claim(mm, entry, frame, old)) return 0;
+    if (level > 1 && isPresent(old) && !isWhole(page, end, level)) {
       const flushes = behaviour.modifySplit === 'flushed';
       return split(mm, entry, level, page, frame, old, flushes) ? 0 : -ENOMEM;
-    }
-    if (level > 1 && isPresent(old) && !isLeaf(level, old)) {
-      entry = childUnchecked(mm, entry, level, page);
-      continue;
     }
     if (level === 1 || isPresent(old)) change(mm, entry, level, page, frame, old, nf);
     mm.reached = nextBoundary(page, level);
@@ -150,7 +160,7 @@ function change(mm: XenMm, entry: Entry, level: number, page: number, frame: Fra
 
 /**
  * Frees the tables above that became empty, from below: an L1 after its last page, an L2 after its last L1, where the range
- * ends or leaves them. Each is detached under `map_pgdir_lock`.
+ * ends or leaves them. Each is detached under `map_pgdir_lock`, or its own lock and that of the table above.
  */
 function freeEmptyAbove(mm: XenMm, level: number, page: number, end: number): void {
   const { tables, locks, gather, behaviour } = mm;
@@ -158,11 +168,16 @@ function freeEmptyAbove(mm: XenMm, level: number, page: number, end: number): vo
   for (let above = level + 1; above <= 3; above++) {
     if (!isDone && page % PAGES[above]! !== 0) return;
     const entry = mm.path[above]!;
+    if (!claimTable(mm, entry)) return;
     locks.lockPgdir();
     const now = tables.read(entry);
     const table = tables.frame;
-    const isEmpty = isPresent(now) && !isLeaf(above, now) && isRemovable(mm, table) && tables.isEmpty(table, above - 1);
-    if (isEmpty) tables.write(entry, above, 0, 0);
+    const mayGo = isPresent(now) && !isLeaf(above, now) && isRemovable(mm, table) && locks.lockChild(table);
+    const isEmpty = mayGo && tables.isEmpty(table, above - 1);
+    if (isEmpty) {
+      tables.write(entry, above, 0, 0);
+      locks.retireChild();
+    } else locks.unlockChild();
     locks.unlockPgdir();
     if (!isEmpty) continue;
     gather.detach(table);
@@ -171,7 +186,7 @@ function freeEmptyAbove(mm: XenMm, level: number, page: number, end: number): vo
 }
 
 const isRemovable = (mm: XenMm, table: Frame): boolean =>
-  !isFixed(mm, table) && (mm.behaviour.absentEntries === 'verbatim' || !mm.frames.has(table, MARK_KEPT));
+  !isFixed(mm, table) && (mm.behaviour.absentEntries === 'verbatim' || !mm.tables.isKept(table));
 
 /** Makes superpages of what became uniform, where the range ends or leaves a table. */
 function coalesceAbove(mm: XenMm, level: number, page: number, end: number): void {

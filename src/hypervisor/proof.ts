@@ -4,16 +4,24 @@
  * Proofs are numbers at run time, so that carrying one allocates nothing; the types keep them apart, and the heap checks
  * what the types cannot: that an allocation was really never published, that a flush began after the table was detached.
  */
+import { SHOOTDOWNS } from './control.ts';
+
 declare const kind: unique symbol;
 
 /** Comes with an allocation; lost when the table is published. */
 export type NeverPublished = number & { readonly [kind]: 'never published' };
 /** The number of a shootdown that every online CPU has acknowledged. Only flush.ts makes one. */
 export type Flushed = number & { readonly [kind]: 'flushed' };
-/** The number of a grace period that has ended: every CPU has passed a `poll()` since. */
+/** The number of a grace period that has ended: so has every operation that began before. Only grace.ts makes one. */
 export type Retired = number & { readonly [kind]: 'retired' };
 
 export type Proof = NeverPublished | Flushed | Retired;
 
 /** Of every allocation until it is published. */
 export const NEVER_PUBLISHED: NeverPublished = 0 as NeverPublished;
+
+/** The number of a shootdown or grace period that begins now. Wraps, and leaves out the one that stands for neither. */
+export function nextNumber(control: Int32Array): number {
+  const number = (Atomics.add(control, SHOOTDOWNS, 1) + 1) | 0;
+  return number === NEVER_PUBLISHED ? nextNumber(control) : number;
+}

@@ -87,6 +87,7 @@ export class Roots {
       }
     } finally {
       mm.locks.unlockPgdir();
+      mm.end();
     }
   }
 
@@ -98,6 +99,7 @@ export class Roots {
       this.#remove(mm, root);
     } finally {
       mm.locks.unlockPgdir();
+      mm.end();
     }
   }
 

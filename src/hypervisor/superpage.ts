@@ -1,9 +1,11 @@
 /**
- * Superpages and the tables they turn into, and back. Whoever calls holds the lock of the L3 table; `map_pgdir_lock` goes
- * around the one store that exchanges page and table, after a last look at the entry.
+ * Superpages and the tables they turn into, and back. Whoever calls holds the lock of the L3 table, or has claimed the entry;
+ * `map_pgdir_lock`, or the lock of the entry's table, goes around the one store that exchanges page and table, after a last
+ * look at the entry.
  */
 import { D, G, isPresent, NX, P, PS, RW } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
+import { claimTable } from './claim.ts';
 import {
   FLUSH_ORDER,
   FLUSH_TLB,
@@ -106,11 +108,15 @@ export type Coalesced =
 export function coalesce(mm: XenMm, entry: Entry, level: number, page: number, flags: number): Coalesced {
   const { tables, locks, gather } = mm;
   gather.before(RESIZE); // `map_pgdir_lock` is not held over a flush
+  if (!claimTable(mm, entry)) return 'gone';
   locks.lockPgdir();
   const base = runBelow(mm, entry, level, flags);
   const now = tables.read(entry);
   const table = tables.frame;
-  if (base >= 0) tables.write(entry, level, base, (flags & ~PAGE_PAT) | PS);
+  if (base >= 0) {
+    tables.write(entry, level, base, (flags & ~PAGE_PAT) | PS);
+    locks.retireChild();
+  } else locks.unlockChild();
   locks.unlockPgdir();
   if (base >= 0) {
     mm.coalesces += 1;
@@ -130,13 +136,13 @@ export function isFixed(mm: XenMm, table: Frame): boolean {
 
 /**
  * What the superpage would hold as its frame that could replace the table below `entry`: the first frame, with PAT in
- * bit 0; -1 where there is no table, or no run.
+ * bit 0; -1 where there is no table, or no run. Locks the table, so that no store into it gets lost.
  */
 function runBelow(mm: XenMm, entry: Entry, level: number, flags: number): Frame {
-  const { tables } = mm;
+  const { tables, locks } = mm;
   const now = tables.read(entry);
   const table = tables.frame;
-  if (!isPresent(now) || (now & PS) !== 0 || isFixed(mm, table)) return -1;
+  if (!isPresent(now) || (now & PS) !== 0 || isFixed(mm, table) || !locks.lockChild(table)) return -1;
   const pat = (flags & PAGE_PAT) !== 0 ? 1 : 0;
   if (level === 2) {
     const base = tables.runBase(table, 1, flags);

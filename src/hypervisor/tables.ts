@@ -12,7 +12,7 @@ import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 import type { Seam } from '../mmu/seam.ts';
 import type { Behaviour } from './behaviour.ts';
 import { PAGES } from './flags.ts';
-import { COUNT_HI, type FrameTable, MARK_PUBLISHED, PGC_STATE_HI } from './frame-table.ts';
+import { COUNT_HI, type FrameTable, MARK_KEPT, MARK_PUBLISHED, PGC_STATE_HI } from './frame-table.ts';
 import { infoOf, TableCounters } from './table-counters.ts';
 import { fillRun, isRun, pageTraits, superpageTraits } from './table-loops.ts';
 
@@ -199,6 +199,22 @@ export class Tables {
     const empty = this.#counters === undefined ? this.#isZero(quad) : this.#counters.present(quad, level) === 0;
     if (observer !== null) observer.leave(empty ? 1 : 0, 0);
     return empty;
+  }
+
+  /** A populate has made the table, or asks for it: it stays when it becomes empty. */
+  keep(table: Frame): void {
+    const { observer } = this.#seam;
+    if (observer?.enter('keep', table, 0, 0, 0)) return;
+    this.#frames.mark(table, MARK_KEPT);
+    if (observer !== null) observer.leave(0, 0);
+  }
+
+  isKept(table: Frame): boolean {
+    const { observer } = this.#seam;
+    if (observer?.enter('isKept', table, 0, 0, 0)) return observer.value !== 0;
+    const isKept = this.#frames.has(table, MARK_KEPT);
+    if (observer !== null) observer.leave(isKept ? 1 : 0, 0);
+    return isKept;
   }
 
   #mayBeRun(entry: Entry, level: number): boolean {

@@ -2,12 +2,13 @@
  * From an address to its entry at a level, adding the tables that are missing on the way.
  *
  * L3 tables are never freed and an L4 entry never changes once it is set: that makes reading it without a lock safe, and
- * the lock that lies in the L3 table's page_info too. Below, whoever calls holds that lock.
+ * the lock that lies in the L3 table's page_info too. Below, whoever calls holds that lock, or has claimed the entry.
  */
 import { bug } from '../bug.ts';
 import type { Address } from '../mmu/address.ts';
-import { isPresent, P, PS } from '../mmu/entry.ts';
+import { isPresent, PS } from '../mmu/entry.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
+import { claim } from './claim.ts';
 import { ORDERS, PAGE_HYPERVISOR_TABLE, PAGES } from './flags.ts';
 import { NO_FRAME } from './heap.ts';
 import { lowBits, pageOf } from './layout.ts';
@@ -36,24 +37,21 @@ export const indexAt = (page: number, level: number): number =>
  * Xen: virt_to_xen_l3e().
  */
 export function virtToXenL3e(mm: XenMm, virt: Address): Slot | undefined {
-  mm.begin();
-  return slotOf(l3Entry(mm, pageOf(virt), 'add'), 3);
+  return slotAt(mm, pageOf(virt), 3);
 }
 
 /**
  * The L2 entry. A bug where a superpage maps the address. Xen: virt_to_xen_l2e().
  */
 export function virtToXenL2e(mm: XenMm, virt: Address): Slot | undefined {
-  mm.begin();
-  return slotOf(entryAt(mm, pageOf(virt), 2), 2);
+  return slotAt(mm, pageOf(virt), 2);
 }
 
 /**
  * The L1 entry. A bug where a superpage maps the address. Xen: virt_to_xen_l1e().
  */
 export function virtToXenL1e(mm: XenMm, virt: Address): Slot | undefined {
-  mm.begin();
-  return slotOf(entryAt(mm, pageOf(virt), 1), 1);
+  return slotAt(mm, pageOf(virt), 1);
 }
 
 /**
@@ -63,13 +61,17 @@ export function virtToXenL1e(mm: XenMm, virt: Address): Slot | undefined {
  */
 export function lookUp(mm: XenMm, virt: Address): Slot {
   mm.begin();
-  const page = pageOf(virt);
-  let entry = rootEntry(mm, page);
-  for (let level = 4; ; level--) {
-    const flags = mm.tables.read(entry);
-    const isTable = isPresent(flags) && (level === 4 || (level > 1 && (flags & PS) === 0));
-    if (!isTable) return { table: Math.floor(entry / ENTRIES), index: entry % ENTRIES, level };
-    entry = mm.tables.frame * ENTRIES + indexAt(page, level - 1);
+  try {
+    const page = pageOf(virt);
+    let entry = rootEntry(mm, page);
+    for (let level = 4; ; level--) {
+      const flags = mm.tables.read(entry);
+      const isTable = isPresent(flags) && (level === 4 || (level > 1 && (flags & PS) === 0));
+      if (!isTable) return { table: Math.floor(entry / ENTRIES), index: entry % ENTRIES, level };
+      entry = mm.tables.frame * ENTRIES + indexAt(page, level - 1);
+    }
+  } finally {
+    mm.end();
   }
 }
 
@@ -125,18 +127,31 @@ export function populate(mm: XenMm, entry: Entry, level: number): boolean {
 
 const rootEntry = (mm: XenMm, page: number): Entry => mm.root * ENTRIES + indexAt(page, 4);
 
-/** The entry of a page at `level`, adding tables. */
+/** Where the entry of a page at `level` lies, adding tables; undefined where one could not be allocated. */
+function slotAt(mm: XenMm, page: number, level: number): Slot | undefined {
+  mm.begin();
+  try {
+    const entry = entryAt(mm, page, level);
+    return entry < 0 ? undefined : { table: Math.floor(entry / ENTRIES), index: entry % ENTRIES, level };
+  } finally {
+    mm.locks.unlockBelow();
+    mm.end();
+  }
+}
+
 function entryAt(mm: XenMm, page: number, level: number): Entry {
+  const { tables } = mm;
   let entry = l3Entry(mm, page, 'add');
   for (let above = 3; above > level && entry >= 0; above--) {
-    if ((mm.tables.read(entry) & P) === 0 && !populate(mm, entry, above)) return NO_ENTRY;
+    const flags = tables.read(entry);
+    if (!isPresent(flags)) {
+      if (!claim(mm, entry, tables.frame, flags)) return entryAt(mm, page, level);
+      if (!populate(mm, entry, above)) return NO_ENTRY;
+    }
     entry = childOf(mm, entry, above, page);
   }
   return entry;
 }
-
-const slotOf = (entry: Entry, level: number): Slot | undefined =>
-  entry < 0 ? undefined : { table: Math.floor(entry / ENTRIES), index: entry % ENTRIES, level };
 
 /** Pages from `page` to the end of the page that maps it, 1 to 262144; 0 where nothing does. Adds no table. */
 export function leafAt(mm: XenMm, page: number): number {

@@ -17,15 +17,18 @@ export function xenMapToMfn(mm: XenMm, virt: Address): Frame {
   return mapToMfn(mm, pageOf(virt));
 }
 
-/** The same by page number. Reads under the L3 table's lock: what it follows cannot be freed meanwhile. Xen: xen_map_to_mfn(). */
+/**
+ * The same by page number. Reads under the L3 table's lock, or without one where tables are freed after a grace period:
+ * what it follows cannot be freed meanwhile. Xen: xen_map_to_mfn().
+ */
 export function mapToMfn(mm: XenMm, page: number): Frame {
   const { locks, tables } = mm;
   mm.begin();
-  const pl3e = l3Entry(mm, page, mm.behaviour.holes === 'allocate' ? 'add' : 'skip');
-  bugOn(pl3e === -1, () => `xen_map_to_mfn(${hexNumber(page)}000): no memory for an L3 table`);
-  if (pl3e === HOLE) return INVALID_MFN;
-  locks.lockBelow(Math.floor(pl3e / ENTRIES));
   try {
+    const pl3e = l3Entry(mm, page, mm.behaviour.holes === 'allocate' ? 'add' : 'skip');
+    bugOn(pl3e === -1, () => `xen_map_to_mfn(${hexNumber(page)}000): no memory for an L3 table`);
+    if (pl3e === HOLE) return INVALID_MFN;
+    locks.lockBelow(Math.floor(pl3e / ENTRIES));
     let entry = pl3e;
     for (let level = 3; ; level--) {
       const flags = tables.read(entry);
@@ -36,5 +39,6 @@ export function mapToMfn(mm: XenMm, page: number): Frame {
     }
   } finally {
     locks.unlockBelow();
+    mm.end();
   }
 }

@@ -22,6 +22,7 @@ import {
 } from './control.ts';
 import type { FlushOptions } from './flush.ts';
 import { FrameTable } from './frame-table.ts';
+import { lockName } from './locks.ts';
 import { type MmOptions, XenMm } from './mm.ts';
 import { ENTRIES } from './tables.ts';
 import { type SharedVmapAreas, shareVmap, type VmapAreas, vmapAreas, vmInit } from './vmap.ts';
@@ -158,7 +159,7 @@ export class Xen {
     const said = mailboxes.unserved(cpu).map((other) => `${named(other)} does not answer`);
     for (const table of this.frames.tables()) {
       const { isLocked, holder } = this.frames.info(table);
-      if (isLocked) said.push(`${named(holder)} holds the lock of L3 table ${hexNumber(table)}`);
+      if (isLocked) said.push(`${named(holder)} holds ${lockName(table, this.#options.locking)}`);
     }
     const pgdir = Atomics.load(this.#control, PGDIR_LOCK) - 1;
     if (pgdir >= 0) said.push(`${named(pgdir)} holds map_pgdir_lock`);

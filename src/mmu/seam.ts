@@ -1,8 +1,8 @@
 /**
  * Who watches, re-orders and replays what a CPU does to shared state: its walker (memory-port.ts), its TLB and structure
- * caches (cpu/translator.ts), and its mapping code (hypervisor: tables.ts, heap.ts, locks.ts, flush.ts). Each operation asks
- * its observer first, and tells it the outcome; without one, an operation costs one comparison more. An entry is named by
- * one number: its table's frame * entries of a table + its index.
+ * caches (cpu/translator.ts), and its mapping code (hypervisor: tables.ts, heap.ts, locks.ts, flush.ts, grace.ts). Each
+ * operation asks its observer first, and tells it the outcome; without one, an operation costs one comparison more. An entry
+ * is named by one number: its table's frame * entries of a table + its index.
  */
 
 /** What the walker does. */
@@ -63,9 +63,15 @@ export type MappingOperation =
   | 'detach'
   /** frame, proof */
   | 'free'
-  /** frame of the table, or LOCK_PGDIR */
+  /** frame of the table, or LOCK_PGDIR; value: 0, or 1 where the table is stale and its lock not to be had */
   | 'lock'
   | 'unlock'
+  /** table: gives its lock up for good; the table is stale */
+  | 'retire'
+  /** table: it stays when it becomes empty */
+  | 'keep'
+  /** table; value: 1 where it does */
+  | 'isKept'
   /** page, flags: a shootdown begins; value: its number, which is the proof once it has ended */
   | 'shootdown'
   /** page, flags: drops on this CPU; value: the flags that other CPUs still have to see to */
@@ -80,9 +86,12 @@ export type MappingOperation =
   | 'clock'
   /** mask of CPUs, time by the TLB clock; value: those that have not dropped everything since */
   | 'filter'
+  /** an operation begins: until it ends, no table that it reads is freed */
+  | 'begin'
+  | 'end'
   /** value: the number of a grace period that begins */
   | 'graceBegin'
-  /** number: waits until it has ended */
+  /** number: waits until every operation that began before has ended */
   | 'graceEnd'
   /** which words, operand; value and frame: the outcome of a step of locked-words.ts */
   | 'step'

@@ -4,6 +4,7 @@ import {
   type Behaviour,
   ENOMEM,
   INVALID_MFN,
+  type Locking,
   MAP_SMALL_PAGES,
   mapPages,
   modifyPages,
@@ -15,7 +16,7 @@ import {
   SYS_STATE_SMP_BOOT,
 } from '../../src/hypervisor/index.ts';
 import { NEVER_PUBLISHED } from '../../src/hypervisor/proof.ts';
-import { type Booted, boot, G1, G512, M2, PRESETS, va } from '../support/hypervisor.ts';
+import { type Booted, boot, CHOICES, G1, G512, M2, PRESETS, va } from '../support/hypervisor.ts';
 
 /** A request: its first page and end, and what runs it. */
 interface Request {
@@ -67,12 +68,12 @@ function samples({ first, end }: Request): number[] {
   return found.filter((page) => page >= 0);
 }
 
-describe.each(PRESETS)('running out of tables, behaviour %s', (behaviour) => {
+describe.each(CHOICES)('running out of tables, behaviour %s, locking %s', (behaviour, locking) => {
   it.each(REQUESTS)(
     '50: %s: fails at each allocation with a prefix done, flushed and without a leak',
     (_what, request) => {
       const fresh = (): Booted => {
-        const xen = boot({ behaviour, cpus: 2 });
+        const xen = boot({ behaviour, locking, cpus: 2 });
         request.prepare?.(xen);
         return xen;
       };
@@ -104,7 +105,9 @@ describe.each(PRESETS)('running out of tables, behaviour %s', (behaviour) => {
       expect(budget).toBeGreaterThan(1);
     },
   );
+});
 
+describe.each(PRESETS)('running out of tables, behaviour %s', (behaviour) => {
   it('50: tables added before the failure stay and are used later', () => {
     const xen = boot(behaviour);
     xen.mm.heap.budget = 2;
@@ -217,8 +220,8 @@ describe.each(PRESETS)('running out of tables, behaviour %s', (behaviour) => {
 });
 
 describe('tables that wait for their flush', () => {
-  it('50: pagewalk: are freed before a request runs out of tables', () => {
-    const xen = boot({ heapFrames: 7 });
+  it.each(['l3', 'reverify'] as const)('50: pagewalk, %s: are freed before a request runs out of tables', (locking) => {
+    const xen = boot({ locking, heapFrames: 7 });
     for (const block of [0, 1, 2, 3]) xen.map(block * M2 + 1, 0x101 + block);
     xen.map(4 * M2, 4 * M2, M2);
     expect(xen.destroy(0, 4 * M2 + 5)).toBe(0);
@@ -237,28 +240,31 @@ describe('rolling back', () => {
   });
 
   const rollback: Partial<Behaviour> = { onFailure: 'rollback' };
-  const fresh = (request: Request, behaviour: Partial<Behaviour> = rollback): Booted => {
-    const xen = boot({ behaviour });
+  const fresh = (request: Request, behaviour: Partial<Behaviour> = rollback, locking: Locking = 'l3'): Booted => {
+    const xen = boot({ behaviour, locking });
     request.prepare?.(xen);
     return xen;
   };
 
   for (const [what, request] of REQUESTS) {
-    it(`50: ${what}: changes nothing where there are too few tables`, () => {
-      const full = fresh(request);
-      const before = full.xen.frames.tables().length;
-      expect(request.run(full)).toBe(0);
-      const needed = full.xen.frames.tables().length - before;
-      for (const budget of new Set([0, Math.min(1, needed - 1), needed - 1])) {
-        const xen = fresh(request);
-        const [mapped, tables] = [xen.mapped(), xen.xen.frames.tables()];
-        xen.mm.heap.budget = budget;
-        expect(request.run(xen)).toBe(-ENOMEM);
-        const { pagesDone, flush } = xen.mm;
-        expect([xen.mapped(), xen.xen.frames.tables(), pagesDone, flush.requests]).toEqual([mapped, tables, 0, 0]);
-        expect(xen.problems()).toEqual([]);
-      }
-    });
+    it.each<Locking>(['l3', 'reverify'])(
+      `50: ${what}: changes nothing where there are too few tables: %s`,
+      (locking) => {
+        const full = fresh(request, rollback, locking);
+        const before = full.xen.frames.tables().length;
+        expect(request.run(full)).toBe(0);
+        const needed = full.xen.frames.tables().length - before;
+        for (const budget of new Set([0, Math.min(1, needed - 1), needed - 1])) {
+          const xen = fresh(request, rollback, locking);
+          const [mapped, tables] = [xen.mapped(), xen.xen.frames.tables()];
+          xen.mm.heap.budget = budget;
+          expect(request.run(xen)).toBe(-ENOMEM);
+          const { pagesDone, flush } = xen.mm;
+          expect([xen.mapped(), xen.xen.frames.tables(), pagesDone, flush.requests]).toEqual([mapped, tables, 0, 0]);
+          expect(xen.problems()).toEqual([]);
+        }
+      },
+    );
 
     it(`50: ${what}: is done where there are enough, and what was not used is given back`, () => {
       const [xen, plain] = [fresh(request), fresh(request, {})];

@@ -54,7 +54,7 @@ describe('giving a table back', () => {
     const { mm } = boot({ cpus: 2 });
     const [one, two] = [mm.heap.alloc(), mm.heap.alloc()];
     mm.gather.detach(one);
-    const retired = mm.flush.gracePeriod();
+    const retired = mm.grace.period();
     mm.gather.detach(two);
     mm.heap.free(one, retired);
     expect(() => mm.heap.free(two, retired)).toThrow(/was detached after/);
@@ -70,7 +70,7 @@ describe('giving a table back', () => {
       const frame = mm.heap.alloc();
       xen.frames.mark(frame, MARK_PUBLISHED);
       mm.gather.detach(frame);
-      mm.heap.free(frame, last % 2 === 0 ? mm.flush.all(0, FLUSH_TLB_GLOBAL) : mm.flush.gracePeriod());
+      mm.heap.free(frame, last % 2 === 0 ? mm.flush.all(0, FLUSH_TLB_GLOBAL) : mm.grace.period());
       expect(xen.frames.info(frame).state).toBe('free');
     }
   });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Behaviour } from '../../src/hypervisor/index.ts';
+import type { Behaviour, Locking } from '../../src/hypervisor/index.ts';
 import { FlatMap, type Run } from '../support/flat-map.ts';
 import { AREAS, ENOMEM, G1, M2, MappingWorld, type Request, type WorldOptions } from '../support/mapping-world.ts';
 
@@ -218,8 +218,8 @@ const setting = (presets: 'xen' | 'pagewalk'): fc.Arbitrary<Setting> =>
   fc.record({
     locking:
       presets === 'xen'
-        ? fc.constantFrom('l3' as const, 'pgdir' as const, 'none-prefix' as const)
-        : fc.constantFrom('l3' as const, 'pgdir' as const),
+        ? fc.constantFrom<Locking>('l3', 'pgdir', 'reverify', 'none-prefix')
+        : fc.constantFrom<Locking>('l3', 'pgdir', 'reverify'),
     page1gb: weighted([4, true], [1, false]),
     nx: weighted([6, true], [1, false]),
     systemState: weighted([5, ACTIVE], [1, BOOT]),

@@ -13,6 +13,7 @@ import {
   FLUSH_ORDER_MASK,
   FLUSH_TLB_GLOBAL,
   FLUSH_VA_VALID,
+  type Locking,
   mapPages,
   mapPagesToXen,
   modifyPages,
@@ -37,6 +38,14 @@ import { NO_EXECUTE, PAT_SHIFT, USER, WRITABLE } from '../../src/mmu/access.ts';
 import { CR0, CR4, EFER } from './control-bits.ts';
 
 export const PRESETS: readonly BehaviourName[] = ['xen', 'pagewalk'];
+/** Each preset with the L3 locks, and with a lock per table. */
+export const CHOICES: readonly (readonly [BehaviourName, Locking])[] = PRESETS.flatMap(
+  (behaviour) =>
+    [
+      [behaviour, 'l3'],
+      [behaviour, 'reverify'],
+    ] as const,
+);
 
 /** First frame of the heap: what lies below is RAM to map. */
 export const HEAP: number = 0x400;
@@ -375,7 +384,7 @@ export interface SeamEvent {
 
 /** The operations that change what is shared. */
 const STEPS: readonly Operation[] = [
-  ...(['lock', 'unlock', 'alloc', 'fill', 'publish', 'write', 'writeRun', 'shootdown', 'free'] as const),
+  ...(['lock', 'unlock', 'retire', 'alloc', 'fill', 'publish', 'write', 'writeRun', 'shootdown', 'free'] as const),
 ];
 
 /**
@@ -485,7 +494,8 @@ export class Recorder implements SeamObserver {
     switch (operation) {
       case 'lock':
       case 'unlock':
-        return `${operation} ${a === PGDIR ? 'pgdir' : 'L3'}`;
+      case 'retire':
+        return `${operation} ${a === PGDIR ? 'pgdir' : `L${this.#levels.get(a) ?? 3}`}`;
       case 'publish':
         return `link L${level - 1}`;
       case 'write':

@@ -8,7 +8,6 @@ import { hiOfPage, loOfPage } from '../../src/explorer/world.ts';
 import { FLUSH_TLB } from '../../src/hypervisor/flags.ts';
 import { lookUp, mapPages, type XenMm } from '../../src/hypervisor/index.ts';
 import { addressAt } from '../../src/hypervisor/layout.ts';
-import type { Flushed } from '../../src/hypervisor/proof.ts';
 import { READ } from '../../src/mmu/access.ts';
 import { A, P, PS, RW } from '../../src/mmu/entry.ts';
 import { outcomesOf } from './litmus.ts';
@@ -111,7 +110,7 @@ export const freeAfter = (flush: (mm: XenMm) => void): CpuOperation => ({
   name: 'unlink and free',
   run: (mm) => {
     mm.tables.write(above, 2, 0, 0);
-    const proof = mm.flush.begin('shootdown', X, FLUSH_TLB) as Flushed;
+    const proof = mm.flush.begin(X, FLUSH_TLB);
     flush(mm);
     mm.heap.free(table, proof);
     return 0;

@@ -22,8 +22,8 @@ class ExploredCpu implements SeamObserver {
   readonly log: Logged[] = [];
   isDone = false;
   failure: string | undefined = undefined;
-  /** The lock it waits for. */
-  waitsFor: number | undefined = undefined;
+  /** Whether what it waits for has come: a lock, the end of a grace period. */
+  isReady: () => boolean = () => true;
   isUnwinding = false;
   #at = 0;
   #operation: Operation = 'read';
@@ -45,7 +45,6 @@ class ExploredCpu implements SeamObserver {
   resume(): void {
     this.#at = 0;
     this.isUnwinding = false;
-    this.waitsFor = undefined;
     this.#mm.abandon();
     try {
       this.#run();
@@ -69,19 +68,22 @@ class ExploredCpu implements SeamObserver {
       return true;
     }
     const { held } = this.#schedule;
-    if (operation === 'lock' && held.has(a)) this.waitsFor = a;
-    if (this.waitsFor !== undefined || !this.#schedule.mayGoOn(this.#index)) {
+    this.isReady = () => {
+      if (operation === 'lock') return !held.has(a);
+      return operation !== 'graceEnd' || this.#mm.grace.isOver(a);
+    };
+    if (!this.isReady() || !this.#schedule.mayGoOn(this.#index)) {
       this.isUnwinding = true;
       throw UNWIND;
     }
-    if (operation === 'lock') held.add(a);
-    if (operation === 'unlock') held.delete(a);
+    if (operation === 'unlock' || operation === 'retire') held.delete(a);
     this.#operation = operation;
     this.#a = a;
     return false;
   }
 
   leave(value: number, frame: number): void {
+    if (this.#operation === 'lock' && value === 0) this.#schedule.held.add(this.#a);
     this.log.push({ operation: this.#operation, a: this.#a, value, frame });
     this.#at += 1;
   }
@@ -149,11 +151,9 @@ function runOnce({ cpus, check }: Scenario, switches: readonly number[]): { step
   const explored = cpus.map(({ mm, run }, index) => new ExploredCpu(index, mm, run, schedule));
   let last = -1;
   for (;;) {
-    const isReady = ({ isDone, waitsFor }: ExploredCpu): boolean =>
-      !isDone && (waitsFor === undefined || !schedule.held.has(waitsFor));
     // Round robin: whoever was switched away from comes last.
     const order = explored.map((_, at) => (last + 1 + at) % explored.length);
-    const next = order.find((index) => isReady(explored[index]!));
+    const next = order.find((index) => !explored[index]!.isDone && explored[index]!.isReady());
     if (next === undefined) break;
     last = next;
     schedule.resumed();

@@ -4,7 +4,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import {
   destroyXenMappings,
+  INVALID_MFN,
+  lookUp,
   mapPages,
+  mapToMfn,
   modifyPages,
   PAGE_HYPERVISOR,
   PAGE_HYPERVISOR_RO,
@@ -39,7 +42,7 @@ function delays(random) {
 }
 const idle = new Int32Array(1);
 
-function soak({ shared, cpu: index, cpus, seed, operations, layout, delayed, patienceMs }, gate) {
+function soak({ shared, cpu: index, cpus, seed, operations, layout, delayed, patienceMs, looksUp }, gate) {
   const xen = Xen.attach(shared, index);
   const mm = xen.on(index);
   const { cpu } = mm;
@@ -110,6 +113,10 @@ function soak({ shared, cpu: index, cpus, seed, operations, layout, delayed, pat
     const expected = at < frames.marked ? frames.common + at : undefined;
     if (seen !== -1 && expected !== undefined && seen !== expected)
       fail(`wrong translation: common page ${at} reads ${seen}, not ${expected}`);
+    if (!looksUp) return;
+    const found = mapToMfn(mm, common.first + at);
+    if (found !== INVALID_MFN && found !== frames.common + at) fail(`wrong lookup: common page ${at} is at ${found}`);
+    lookUp(mm, BigInt(common.first + at) << 12n);
   };
 
   try {

@@ -35,8 +35,11 @@ export function underLock(mm: XenMm, page: number, level: number, act: (entry: E
 export const walkWithoutLock = (page: number): CpuOperation => ({
   name: 'a walk without a lock',
   run: (mm) => {
+    mm.grace.enter();
     const entry = follow(mm, page, 1);
-    return entry === NOWHERE ? 0 : mm.tables.read(entry) & P;
+    const isMapped = entry === NOWHERE ? 0 : mm.tables.read(entry) & P;
+    mm.grace.leave();
+    return isMapped;
   },
   meaning: () => {},
 });

@@ -30,7 +30,7 @@ const operation =
   });
 
 /** The number of a shootdown that is yet to come, where `flush.all` gives it to whoever has waited for it. */
-const promised = (mm: XenMm): Flushed => mm.flush.begin('shootdown', PAGE, ALL) as Flushed;
+const promised = (mm: XenMm): Flushed => mm.flush.begin(PAGE, ALL);
 
 /** Unlinks the table that the entry leads to, and returns it. */
 function unlink(mm: XenMm, entry: number): number {
@@ -166,6 +166,6 @@ export const freeWalked: Choice<'grace period' | 'shootdown'> = operation((mm, h
   underLock(mm, PAGE, 2, (entry) => {
     const table = unlink(mm, entry);
     const flushed = mm.flush.all(PAGE, ALL);
-    mm.heap.free(table, how === 'grace period' ? mm.flush.gracePeriod() : flushed);
+    mm.heap.free(table, how === 'grace period' ? mm.grace.period() : flushed);
   }),
 );

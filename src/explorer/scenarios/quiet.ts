@@ -26,7 +26,7 @@ function declare(
       prepare,
       cpus,
       pages: pages.map(pageAt),
-      walks: cpus.map(() => (walks === 0 ? [] : [first])),
+      walks: cpus.map((_, cpu) => (cpu < walks ? [first] : [])),
     },
     finds: [],
   });
@@ -36,7 +36,12 @@ function declare(
     about:
       'Clean even before the fix: whoever links a table looks again under map_pgdir_lock, and nothing is freed that others use.',
     status: 'closed',
-    variants: [variant('before the fix', 'none-prefix', 0), variant('l3', 'l3', 1), variant('pgdir', 'pgdir', 1)],
+    variants: [
+      variant('before the fix', 'none-prefix', 0),
+      variant('l3', 'l3', 2),
+      variant('pgdir', 'pgdir', 2),
+      variant('reverify', 'reverify', 1),
+    ],
   };
 }
 

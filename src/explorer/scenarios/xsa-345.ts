@@ -75,6 +75,11 @@ function declare(race: Race): Declared {
       { label: 'before the fix', scenario: { ...base, machine: { locking: 'none-prefix' } }, preemptions, finds },
       locked('l3', 'l3', walks),
       locked('pgdir', 'pgdir', walks),
+      locked(
+        'reverify',
+        'reverify',
+        walks.map((walked, cpu) => (cpu === 1 ? walked : [])),
+      ), // its steps are many
       {
         ...locked('l3', 'l3, as Xen does it', walks),
         scenario: { ...base, machine: { locking: 'l3', behaviour: 'xen' }, walks },
