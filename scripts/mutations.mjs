@@ -16,7 +16,7 @@ import { MUTANTS } from './mutants.mjs';
  * src.
  */
 const FOLDERS = ['test/spec', 'test/mmu', 'test/cpu', 'test/property', 'test/oracle', 'test/corpus', 'test/race'];
-const MAPPING_FOLDERS = ['test/cpu', 'test/hypervisor', 'test/property/mapping.test.ts', 'test/race/schedules.test.ts'];
+const MAPPING_FOLDERS = ['test/cpu', 'test/hypervisor', 'test/property/mapping.test.ts', 'test/race/scenarios.test.ts'];
 const isMapping = (file) => file.startsWith('src/hypervisor/') || file === 'src/cpu/mailboxes.ts';
 const COPIED = ['src', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts'];
 const LINKED = ['node_modules', 'dist'];

@@ -1,12 +1,11 @@
 /** Edge cases of concurrent mapping by their numbers, each over every schedule of a small machine. */
 import { describe, expect, it } from 'vitest';
 import { G1, M2, map, modify, pageAt } from '../../src/explorer/calls.ts';
-import { mismatches, searchFor } from '../../src/explorer/declared.ts';
 import { DepthFirst } from '../../src/explorer/depth-first.ts';
 import { explore } from '../../src/explorer/explore.ts';
 import { Explored, type Witness } from '../../src/explorer/explored.ts';
 import { read, type Scenario, write } from '../../src/explorer/scenario.ts';
-import { SCENARIOS, scenarioNamed } from '../../src/explorer/scenarios/all.ts';
+import { SCENARIOS } from '../../src/explorer/scenarios/all.ts';
 import { walkFor } from '../../src/explorer/tables-seen.ts';
 import { mapPages, PAGE_HYPERVISOR, PAGE_HYPERVISOR_RO, type XenMm } from '../../src/hypervisor/index.ts';
 import { G, NX, P, RW } from '../../src/mmu/entry.ts';
@@ -40,21 +39,6 @@ function brokenGigabyte(mm: XenMm): void {
   mapPages(mm, pageAt(0), G1, G1, PAGE_HYPERVISOR);
   mapPages(mm, pageAt(0), G1, 1, RO);
 }
-
-describe('55: each race of the family', () => {
-  const family = ['r1', 'r1-l1', 'r1b', 'r1c', 'r1d', 'r2', 'r3', 'r4', 'r5', 'r6', 'r7', 'r8'];
-  it.each(family)('%s goes wrong before the fix and never with it', (name) => {
-    const { variants } = scenarioNamed(name);
-    const outcomes = variants.map((variant) => ({ variant, outcome: explore(variant.scenario, searchFor(variant)) }));
-    expect(outcomes.flatMap(({ variant, outcome }) => mismatches(variant, outcome))).toEqual([]);
-    expect(variants.filter(({ finds }) => finds.length > 0)).not.toEqual([]);
-    expect(variants.filter(({ finds }) => finds.length === 0)).not.toEqual([]);
-  });
-
-  it('all scenarios have names of their own', () => {
-    expect(new Set(SCENARIOS.map(({ name }) => name)).size).toBe(SCENARIOS.length);
-  });
-});
 
 describe('56: locks of L3 tables', () => {
   /** Whether two CPUs ever hold locks at once. */
