@@ -43,6 +43,9 @@ export class Locks {
   /** The table below it whose lock this CPU holds too. */
   #child: Frame = NOTHING;
   #holdsPgdir = false;
+  /** The table whose page_info was looked for last, and where it lies. */
+  #known: Frame = NOTHING;
+  #knownAt = 0;
 
   constructor(
     frames: FrameTable,
@@ -155,7 +158,7 @@ export class Locks {
   tryToTake(what: Frame): boolean {
     if (what === LOCK_PGDIR) return this.#exchange(this.#control, PGDIR_LOCK, 0, this.#cpu + 1);
     const { words } = this.#frames;
-    const at = this.#frames.at(what);
+    const at = this.#at(what);
     const type = words[at + TYPE_HI]!; // the exchange tells whether it is so
     if ((type & (PGT_LOCKED_HI | PGT_STALE_HI)) !== 0) return (type & PGT_LOCKED_HI) === 0;
     if (!this.#exchange(words, at + TYPE_HI, type, type | PGT_LOCKED_HI)) return false;
@@ -170,7 +173,7 @@ export class Locks {
         bug('map_pgdir_lock is unlocked by another CPU');
     } else {
       const { words } = this.#frames;
-      const at = this.#frames.at(what);
+      const at = this.#at(what);
       words[at + HOLDER] = 0;
       const type = words[at + TYPE_HI]!; // while it is locked, nobody else writes it
       if ((type & PGT_LOCKED_HI) === 0) bug(`${this.#name(what)} is unlocked, and was not locked`);
@@ -178,6 +181,15 @@ export class Locks {
         bug(`${this.#name(what)} changed while locked`);
     }
     if (this.#isShared) this.#mailboxes.ringSleepers();
+  }
+
+  /** Where a table's page_info lies. The same table is asked for again and again. */
+  #at(table: Frame): number {
+    if (table !== this.#known) {
+      this.#knownAt = this.#frames.at(table);
+      this.#known = table;
+    }
+    return this.#knownAt;
   }
 
   #takeOuter(what: Frame): boolean {
