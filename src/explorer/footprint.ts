@@ -23,6 +23,7 @@ const ACKNOWLEDGEMENTS = 5 << 20;
 const CACHES = 6 << 20;
 const BUFFERS = 7 << 20;
 const CLOCK = 8 << 20;
+const LINKS = 9 << 20;
 
 /** The entries of a backing page. Parts are entries. */
 export const entriesOf = (page: number): number => page;
@@ -37,6 +38,8 @@ export const requestsTo = (cpu: number): number => REQUESTS + cpu;
 export const acknowledgementsTo = (cpu: number): number => ACKNOWLEDGEMENTS + cpu;
 /** TLB and structure caches of a CPU. */
 export const cachesOf = (cpu: number): number => CACHES + cpu;
+/** Whether a page is a table that the root leads to: what a store to it is judged by. */
+export const linkOf = (page: number): number => LINKS + page;
 /** Store buffer of a CPU. */
 export const bufferOf = (cpu: number): number => BUFFERS + cpu;
 

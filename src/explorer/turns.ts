@@ -13,9 +13,10 @@ import {
   type Footprint,
   footprint,
   lifeOf,
+  linkOf,
   requestsTo,
 } from './footprint.ts';
-import { footprintOf, isLocal } from './operation-footprint.ts';
+import { footprintOf, isLocal, withUnlinked } from './operation-footprint.ts';
 import type { LogNode } from './program.ts';
 import type { Programs } from './programs.ts';
 import type { Ranges } from './ranges.ts';
@@ -84,9 +85,10 @@ export class Turns {
       case 'interrupt':
         return this.#interrupts[cpu]!;
       case 'drain': {
-        const { entry } = this.#buffers!.oldest(cpu);
+        const { entry, level } = this.#buffers!.oldest(cpu);
         const page = this.#world.pageOf(Math.floor(entry / ENTRIES));
-        return footprint(bufferOf(cpu), ALL, 1, entriesOf(page), entry % ENTRIES, 1, lifeOf(page), ALL, 0);
+        const about = [entriesOf(page), entry % ENTRIES, 1, lifeOf(page), ALL, 0, linkOf(page), ALL, 0];
+        return withUnlinked(this.#world, footprint(bufferOf(cpu), ALL, 1, ...about), entry, level);
       }
       default:
         return footprint(cachesOf(cpu), ALL, 1);
