@@ -24,6 +24,7 @@ const CACHES = 6 << 20;
 const BUFFERS = 7 << 20;
 const CLOCK = 8 << 20;
 const LINKS = 9 << 20;
+const IRQS = 10 << 20;
 
 /** The entries of a backing page. Parts are entries. */
 export const entriesOf = (page: number): number => page;
@@ -42,7 +43,8 @@ export const cachesOf = (cpu: number): number => CACHES + cpu;
 export const linkOf = (page: number): number => LINKS + page;
 /** Store buffer of a CPU. */
 export const bufferOf = (cpu: number): number => BUFFERS + cpu;
-
+/** Whether a CPU's code has switched interrupts off. */
+export const irqsOf = (cpu: number): number => IRQS + cpu;
 /** The TLB clock, and when each CPU has flushed last. */
 export const clockOf = (): number => CLOCK;
 

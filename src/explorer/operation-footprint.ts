@@ -1,5 +1,5 @@
 /** What each operation of the seam touches, in an explored machine. */
-import { POOL } from '../hypervisor/control.ts';
+import { FRESH, FRESH_END, POOL } from '../hypervisor/control.ts';
 import { LOCK_PGDIR } from '../hypervisor/locks.ts';
 import { ENTRIES } from '../hypervisor/tables.ts';
 import { frameOf, P, PS } from '../mmu/entry.ts';
@@ -27,10 +27,10 @@ const WORDS = 2 * ENTRIES;
 
 /** Of the operation after a log. Depends on the state where it unlinks tables, and where a freed frame may be allocated again. */
 export function footprintOf(world: World, cpu: number, node: LogNode, reuse: 'never' | 'hostile'): Footprint {
+  if (node.operation === 'alloc' && !isOwnStock(world, cpu)) return EVERYTHING; // who comes first gets a frame
   if (node.operation === 'alloc' && reuse === 'hostile') {
     const page = world.control[POOL + cpu]! - 1;
-    const reused = page < 0 ? [] : [lifeOf(page), ALL, 1, entriesOf(page), ALL, 1];
-    return footprint(poolOf(cpu), ALL, 1, ...reused);
+    return footprint(poolOf(cpu), ALL, 1, lifeOf(page), ALL, 1, entriesOf(page), ALL, 1);
   }
   node.footprint ??= fixedFootprint(world, cpu, node);
   const isStore = node.operation === 'write' || node.operation === 'exchange' || node.operation === 'publish';
@@ -61,7 +61,7 @@ function addTablesUnder(world: World, table: number, index: number, level: numbe
 }
 
 /** Operations that no other CPU's can tell from not having happened yet: no scheduling point precedes them. */
-export function isLocal({ operation }: LogNode, reuse: 'never' | 'hostile'): boolean {
+export function isLocal(world: World, cpu: number, { operation }: LogNode, reuse: 'never' | 'hostile'): boolean {
   switch (operation) {
     case 'fill': // of a table that is not linked yet: whoever else touches it breaks a rule
     case 'detach':
@@ -70,11 +70,17 @@ export function isLocal({ operation }: LogNode, reuse: 'never' | 'hostile'): boo
     case 'structuresFind': // right after the TLB was asked
       return true;
     case 'alloc':
-      return reuse === 'never';
+      return reuse === 'never' && isOwnStock(world, cpu) && !isStockLow(world);
     default:
       return false;
   }
 }
+
+/** Whether a CPU's next allocation takes a frame that no other CPU can take. */
+const isOwnStock = ({ control }: World, cpu: number): boolean => control[POOL + cpu] !== 0;
+
+/** Whether nothing is left outside of the pools: then CPUs take from one another's. */
+const isStockLow = ({ control }: World): boolean => control[FRESH]! >= control[FRESH_END]!;
 
 function fixedFootprint(world: World, cpu: number, { operation, a, b }: LogNode): Footprint {
   const page = world.pageOf(Math.floor(a / ENTRIES));
@@ -87,9 +93,7 @@ function fixedFootprint(world: World, cpu: number, { operation, a, b }: LogNode)
       return page < 0 ? NOTHING : footprint(entriesOf(page), index, 1, lifeOf(page), ALL, 0);
     case 'write':
     case 'exchange':
-      return page < 0
-        ? NOTHING
-        : footprint(entriesOf(page), index, 1, lifeOf(page), ALL, 0, linkOf(page), ALL, 0);
+      return page < 0 ? NOTHING : footprint(entriesOf(page), index, 1, lifeOf(page), ALL, 0, linkOf(page), ALL, 0);
     case 'publish': {
       const linked = world.pageOf(b);
       const child = [lifeOf(linked), ALL, 1, linkOf(linked), ALL, 1];
