@@ -86,10 +86,12 @@ export class State {
 
   /** The words that are not as the shadows say: what an event changed and did not declare. For tests. */
   undeclared(): string[] {
-    return this.#spaces.flatMap(({ words, shadow }, space) => {
-      const index = words.findIndex((word, at) => word !== shadow[at]);
-      return index < 0 ? [] : [`word ${index} of buffer ${space}: ${shadow[index]}, now ${words[index]}`];
-    });
+    const wrong: string[] = [];
+    for (const [space, { words, shadow }] of this.#spaces.entries())
+      for (let index = 0; index < words.length; index++)
+        if (words[index] !== shadow[index])
+          wrong.push(`word ${index} of buffer ${space}: ${shadow[index]}, now ${words[index]}`);
+    return wrong;
   }
 
   #putBack({ restore, hashA, hashB }: Replaced): void {
