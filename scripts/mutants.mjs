@@ -53,8 +53,8 @@ export const MUTANTS = [
   ...of('src/mmu/memory-port.ts', [
     [
       'A and D go into a stale entry, whatever it became',
-      'const stored = this.#exchange(page, index, size, expectedLo, expectedHi, lo, hi);',
-      'this.load(table, index, size); const stored = this.#exchange(page, index, size, this.lo, this.hi, lo, hi);',
+      'const stored = this.#exchange(page, index, size, expectedLo, expectedHi, lo);',
+      'this.load(table, index, size); const stored = this.#exchange(page, index, size, this.lo, this.hi, lo);',
     ],
     [
       'A and D are written to tables in ROM',
@@ -263,11 +263,6 @@ export const MUTANTS = [
 
   ...of('src/cpu/translator.ts', [
     [
-      'G counts though CR4.PGE = 0',
-      'const isGlobal = registers.isGlobalEnabled && (walker.rights',
-      'const isGlobal = (walker.rights',
-    ],
-    [
       'a write hits an entry whose D is 0',
       'const needsDirty = (access & WRITE) !== 0 && (rights & DIRTY) === 0;',
       'const needsDirty = false;',
@@ -283,13 +278,27 @@ export const MUTANTS = [
       'registers.regime',
     ],
     [
+      'hit views outlive changes of CR0.WP, CR4.SMAP and PKRU',
+      'this.views.dropAll();\n    this.views.useRegime(registers.regime);',
+      'this.views.useRegime(registers.regime);',
+    ],
+    ['hits in large pages give the first frame', 'const within = level > 1 ?', 'const within = level > 2 ?'],
+  ]),
+
+  ...of('src/cpu/cached-translations.ts', [
+    [
+      'G counts though CR4.PGE = 0',
+      'const isGlobal = registers.isGlobalEnabled && (walker.rights',
+      'const isGlobal = (walker.rights',
+    ],
+    [
       'INVLPG keeps structure caches of other addresses',
       'this.structures.flush(this.registers.pcid);',
       'this.structures.dropAddress(lo, hi, this.registers.pcid);',
     ],
-    ['MOV CR3 drops global pages', '      tlb.flush(registers.pcid);', '      tlb.flushAll();'],
-    ['MOV CR3 drops PCID 0 instead of its own', '      tlb.flush(registers.pcid);', '      tlb.flush(0);'],
-    ['MOV CR3 leaves structure caches', '      structures.flush(registers.pcid);', ''],
+    ['MOV CR3 drops global pages', 'this.tlb.flush(pcid);', 'this.tlb.flushAll();'],
+    ['MOV CR3 drops PCID 0 instead of its own', 'this.tlb.flush(pcid);', 'this.tlb.flush(0);'],
+    ['MOV CR3 leaves structure caches', 'this.structures.flush(pcid);', ''],
     [
       'INVPCID of an address drops global pages',
       'this.tlb.dropOf(lo, hi, pcid) > 1',
@@ -304,20 +313,14 @@ export const MUTANTS = [
     ['INVPCID type 2 leaves global pages', 'this.tlb.flushAll();', 'this.tlb.flushNonGlobal();'],
     [
       'a page fault leaves its TLB entry',
-      'this.counters.faults += 1;\n    this.#dropPage(lo, hi);',
-      'this.counters.faults += 1;',
+      'this.#dropPage(lo, hi);\n    this.structures.dropAddress(lo, hi, this.registers.pcid);',
+      'this.structures.dropAddress(lo, hi, this.registers.pcid);',
     ],
     [
       'a page fault leaves structure-cache entries',
       '    this.structures.dropAddress(lo, hi, this.registers.pcid);',
       '',
     ],
-    [
-      'hit views outlive changes of CR0.WP, CR4.SMAP and PKRU',
-      'this.views.dropAll();\n    this.views.useRegime(registers.regime);',
-      'this.views.useRegime(registers.regime);',
-    ],
-    ['hits in large pages give the first frame', 'const within = level > 1 ?', 'const within = level > 2 ?'],
   ]),
 
   ...of('src/cpu/slow-path.ts', [
@@ -444,15 +447,15 @@ export const MUTANTS = [
     ['a parked CPU keeps what it should have dropped', 'Atomics.add(words, at(target, GENERATION), 1);', ''],
     [
       'a CPU that runs again drops nothing first',
-      'Atomics.store(this.#words, at(cpu, STATE), RUNNING);\n    this.serve(cpu);\n  }',
-      'Atomics.store(this.#words, at(cpu, STATE), RUNNING);\n  }',
+      'Atomics.store(this.words, at(cpu, STATE), RUNNING);\n    this.serve(cpu);\n  }',
+      'Atomics.store(this.words, at(cpu, STATE), RUNNING);\n  }',
     ],
     [
       'a flush is acknowledged before it is done',
       'handler(words[operand]!, words[operand + 1]!, words[operand + 2]!);\n    }',
-      'Atomics.store(words, at(cpu, SERVED + sender), numbers[sender]!);\n      handler(words[operand]!, words[operand + 1]!, words[operand + 2]!);\n    }',
+      'Atomics.store(words, at(cpu, SERVED + sender), this.taken[sender]!);\n      handler(words[operand]!, words[operand + 1]!, words[operand + 2]!);\n    }',
     ],
-    ['a flush is not acknowledged', 'Atomics.store(words, at(cpu, SERVED + sender), numbers[sender]!);', ''],
+    ['a flush is not acknowledged', 'Atomics.store(this.words, at(cpu, SERVED + sender), this.taken[sender]!);', ''],
     [
       'nobody waits for the acknowledgement of a running CPU',
       'if (this.stateOf(target) === RUNNING) return false;',
@@ -463,12 +466,15 @@ export const MUTANTS = [
       'if (this.stateOf(target) === RUNNING) return false;',
       'if (this.stateOf(target) !== PARKED) return false;',
     ],
-    ['a CPU that sleeps serves nobody', 'this.serve(cpu);\n      if (condition()) break;', 'if (condition()) break;'],
     [
       'requests of two senders: the last one is forgotten',
       'Atomics.or(words, at(target, REQUESTS), 1 << sender);',
       'Atomics.store(words, at(target, REQUESTS), 1 << sender);',
     ],
+  ]),
+
+  ...of('src/cpu/bells.ts', [
+    ['a CPU that sleeps serves nobody', 'this.serve(cpu);\n      if (condition()) break;', 'if (condition()) break;'],
   ]),
 
   ...of('src/hypervisor/map-request.ts', [
@@ -730,16 +736,6 @@ export const MUTANTS = [
       '',
     ],
     [
-      'pages coalesce whose upper halves differ',
-      'if (words[at] !== lo || words[at + 1] !== hi) return false;',
-      'if (words[at] !== lo) return false;',
-    ],
-    [
-      'pages coalesce whatever their frames are',
-      'if (words[at] !== lo || words[at + 1] !== hi) return false;',
-      'if (((words[at]! ^ lo) & 0xfff) !== 0 || words[at + 1] !== hi) return false;',
-    ],
-    [
       'a table is empty with one page in it',
       'this.#counters.present(quad, level) === 0;',
       'this.#counters.present(quad, level) <= 1;',
@@ -764,6 +760,19 @@ export const MUTANTS = [
       'counters do not learn of a link',
       'if (this.#counters !== undefined && level < 3) this.#counters.replace(quad, level, scratch[0]!, scratch[1]!);\n    Atomics.store',
       'Atomics.store',
+    ],
+  ]),
+
+  ...of('src/hypervisor/table-loops.ts', [
+    [
+      'pages coalesce whose upper halves differ',
+      'if (words[at] !== lo || words[at + 1] !== hi) return false;',
+      'if (words[at] !== lo) return false;',
+    ],
+    [
+      'pages coalesce whatever their frames are',
+      'if (words[at] !== lo || words[at + 1] !== hi) return false;',
+      'if (((words[at]! ^ lo) & 0xfff) !== 0 || words[at + 1] !== hi) return false;',
     ],
   ]),
 
@@ -1011,7 +1020,11 @@ export const MUTANTS = [
     ['a flush of a superpage drops one page', 'if (order === 0) this.#page(', 'if (order >= 0) this.#page('],
     ['a page stays cached under other PCIDs', 'pcid < XEN_PCIDS; pcid++', 'pcid < 1; pcid++'],
     ['a flush of one page drops everything', 'if (order === 0) this.#page(', 'if (order === -2) this.#page('],
-    ['other CPUs drop another page', '(page * 4096) | 0, pageHi(page), remote', '(page * 4096) | 0, 0, remote'],
+    [
+      'other CPUs drop another page',
+      'others, (page * 4096) | 0, pageHi(page), flags',
+      'others, (page * 4096) | 0, 0, flags',
+    ],
     [
       'a full flush keeps what is cached of the tables',
       'this.#cpu.translator.dropAll();',
@@ -1036,7 +1049,7 @@ export const MUTANTS = [
     ['a full flush does not tick the clock', 'const time = this.clock.beforeFlush();', 'const time = this.clock.now;'],
     [
       'a filtered flush goes to everybody',
-      'const mask = this.clock.filter(this.#mailboxes.onlineMask, stamp);',
+      'const mask = this.stale(this.#mailboxes.onlineMask, stamp);',
       'const mask = this.#mailboxes.onlineMask;',
     ],
     ['the clock does not start again', '    this.clock.restart();\n', ''],

@@ -17,7 +17,7 @@ import { MUTANTS } from './mutants.mjs';
  */
 const FOLDERS = ['test/spec', 'test/mmu', 'test/cpu', 'test/property', 'test/oracle', 'test/corpus', 'test/race'];
 const MAPPING_FOLDERS = ['test/cpu', 'test/hypervisor', 'test/property/mapping.test.ts', 'test/race/scenarios.test.ts'];
-const isMapping = (file) => file.startsWith('src/hypervisor/') || file === 'src/cpu/mailboxes.ts';
+const isMapping = (file) => /^src\/(hypervisor\/|cpu\/(mailboxes|bells)\.ts)/.test(file);
 const COPIED = ['src', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts'];
 const LINKED = ['node_modules', 'dist'];
 /** A mistake may make the tests hang, which is noticed too. */

@@ -119,19 +119,9 @@ export class DepthFirst extends Search {
   #isEnd(enabled: number): boolean {
     const { explored } = this;
     if (enabled === 0) return true;
-    if (!explored.hasEnded || !this.#isSettled(enabled)) return false;
+    if (!explored.hasEnded || !this.isSettled(enabled)) return false;
     const last = explored.actors[this.#schedule.at(-1) ?? 0]!.kind;
     return last === 'cpu' || last === 'interrupt' || last === 'drain';
-  }
-
-  /** Only caches may be dropped, and walks may go on. */
-  #isSettled(enabled: number): boolean {
-    const { actors } = this.explored;
-    for (let rest = enabled; rest !== 0; rest &= rest - 1) {
-      const { kind } = actors[31 - Math.clz32(rest & -rest)]!;
-      if (kind === 'interrupt' || kind === 'drain') return false;
-    }
-    return true;
   }
 
   #judgeEnd(): void {

@@ -186,7 +186,7 @@ export class Explored {
         if (this.programs.isFinished(actor)) return undefined;
         continue;
       }
-      const local = isLocal(node, this.#reuse);
+      const local = isLocal(this.world, cpu, node, this.#reuse);
       if (this.#isBegun && !local) return undefined;
       if (!this.#isBegun) this.touched = this.#turns.ofOperation(cpu, kind, node);
       this.#isBegun = true;

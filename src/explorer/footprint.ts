@@ -21,9 +21,11 @@ const POOLS = 3 << 20;
 const REQUESTS = 4 << 20;
 const ACKNOWLEDGEMENTS = 5 << 20;
 const CACHES = 6 << 20;
-const INSIDES = 9 << 20;
 const BUFFERS = 7 << 20;
 const CLOCK = 8 << 20;
+const LINKS = 9 << 20;
+const IRQS = 10 << 20;
+const INSIDES = 11 << 20;
 
 /** The entries of a backing page. Parts are entries. */
 export const entriesOf = (page: number): number => page;
@@ -40,9 +42,12 @@ export const acknowledgementsTo = (cpu: number): number => ACKNOWLEDGEMENTS + cp
 export const cachesOf = (cpu: number): number => CACHES + cpu;
 /** Whether a CPU is inside an operation that reads tables. */
 export const insideOf = (cpu: number): number => INSIDES + cpu;
+/** Whether a page is a table that the root leads to: what a store to it is judged by. */
+export const linkOf = (page: number): number => LINKS + page;
 /** Store buffer of a CPU. */
 export const bufferOf = (cpu: number): number => BUFFERS + cpu;
-
+/** Whether a CPU's code has switched interrupts off. */
+export const irqsOf = (cpu: number): number => IRQS + cpu;
 /** The TLB clock, and when each CPU has flushed last. */
 export const clockOf = (): number => CLOCK;
 

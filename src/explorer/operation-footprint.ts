@@ -1,7 +1,8 @@
 /** What each operation of the seam touches, in an explored machine. */
-import { POOL } from '../hypervisor/control.ts';
+import { FRESH, FRESH_END, POOL } from '../hypervisor/control.ts';
 import { LOCK_PGDIR } from '../hypervisor/locks.ts';
 import { ENTRIES } from '../hypervisor/tables.ts';
+import { frameOf, P, PS } from '../mmu/entry.ts';
 import {
   ALL,
   acknowledgementsTo,
@@ -13,6 +14,7 @@ import {
   footprint,
   insideOf,
   lifeOf,
+  linkOf,
   lockOf,
   NOTHING,
   poolOf,
@@ -21,19 +23,46 @@ import {
 import type { LogNode } from './program.ts';
 import type { World } from './world.ts';
 
-/** Of the operation after a log. Depends on the state only where a freed frame may be allocated again. */
+/** Words of a page. */
+const WORDS = 2 * ENTRIES;
+
+/** Of the operation after a log. Depends on the state where it unlinks tables, and where a freed frame may be allocated again. */
 export function footprintOf(world: World, cpu: number, node: LogNode, reuse: 'never' | 'hostile'): Footprint {
+  if (node.operation === 'alloc' && !isOwnStock(world, cpu)) return EVERYTHING; // who comes first gets a frame
   if (node.operation === 'alloc' && reuse === 'hostile') {
     const page = world.control[POOL + cpu]! - 1;
-    const reused = page < 0 ? [] : [lifeOf(page), ALL, 1, entriesOf(page), ALL, 1];
-    return footprint(poolOf(cpu), ALL, 1, ...reused);
+    return footprint(poolOf(cpu), ALL, 1, lifeOf(page), ALL, 1, entriesOf(page), ALL, 1);
   }
   node.footprint ??= fixedFootprint(world, cpu, node);
-  return node.footprint;
+  const isStore = node.operation === 'write' || node.operation === 'exchange' || node.operation === 'publish';
+  return isStore ? withUnlinked(world, node.footprint, node.a, node.d) : node.footprint;
+}
+
+/** Of a store by code to an entry of a table of `level`: the tables that are no longer linked after it, too. */
+export function withUnlinked(world: World, own: Footprint, entry: number, level: number): Footprint {
+  if (level === 1) return own;
+  const unlinked: number[] = [];
+  addTablesUnder(world, Math.floor(entry / ENTRIES), entry % ENTRIES, level, unlinked);
+  if (unlinked.length === 0) return own;
+  return { ...own, touched: Int32Array.of(...own.touched, ...unlinked.flatMap((page) => [linkOf(page), ALL, 1])) };
+}
+
+/** Adds the backing pages of the tables that an entry of a table of `level`, 4 to 2, leads to. */
+function addTablesUnder(world: World, table: number, index: number, level: number, pages: number[]): void {
+  const { memory } = world.machine;
+  const at = WORDS * memory.pageOf(table) + 2 * index;
+  if (at < 0 || (memory.words[at]! & (level === 4 ? P : P | PS)) !== P) return;
+  const below = frameOf(memory.words[at]!, memory.words[at + 1]!);
+  const page = memory.pageOf(below);
+  if (page < 0) return;
+  pages.push(page);
+  for (let entry = 0; level > 2 && entry < ENTRIES; entry++)
+    if ((memory.words[WORDS * page + 2 * entry]! & (P | PS)) === P)
+      addTablesUnder(world, below, entry, level - 1, pages);
 }
 
 /** Operations that no other CPU's can tell from not having happened yet: no scheduling point precedes them. */
-export function isLocal({ operation }: LogNode, reuse: 'never' | 'hostile'): boolean {
+export function isLocal(world: World, cpu: number, { operation }: LogNode, reuse: 'never' | 'hostile'): boolean {
   switch (operation) {
     case 'fill': // of a table that is not linked yet: whoever else touches it breaks a rule
     case 'detach':
@@ -42,11 +71,17 @@ export function isLocal({ operation }: LogNode, reuse: 'never' | 'hostile'): boo
     case 'structuresFind': // right after the TLB was asked
       return true;
     case 'alloc':
-      return reuse === 'never';
+      return reuse === 'never' && isOwnStock(world, cpu) && !isStockLow(world);
     default:
       return false;
   }
 }
+
+/** Whether a CPU's next allocation takes a frame that no other CPU can take. */
+const isOwnStock = ({ control }: World, cpu: number): boolean => control[POOL + cpu] !== 0;
+
+/** Whether nothing is left outside of the pools: then CPUs take from one another's. */
+const isStockLow = ({ control }: World): boolean => control[FRESH]! >= control[FRESH_END]!;
 
 function fixedFootprint(world: World, cpu: number, { operation, a, b }: LogNode): Footprint {
   const page = world.pageOf(Math.floor(a / ENTRIES));
@@ -55,14 +90,18 @@ function fixedFootprint(world: World, cpu: number, { operation, a, b }: LogNode)
     case 'read':
     case 'load':
       return page < 0 ? NOTHING : footprint(entriesOf(page), index, 0, lifeOf(page), ALL, 0);
-    case 'write':
-    case 'exchange':
     case 'compareExchange':
       return page < 0 ? NOTHING : footprint(entriesOf(page), index, 1, lifeOf(page), ALL, 0);
-    case 'publish':
-      return footprint(entriesOf(page), index, 1, lifeOf(page), ALL, 0, lifeOf(world.pageOf(b)), ALL, 1);
+    case 'write':
+    case 'exchange':
+      return page < 0 ? NOTHING : footprint(entriesOf(page), index, 1, lifeOf(page), ALL, 0, linkOf(page), ALL, 0);
+    case 'publish': {
+      const linked = world.pageOf(b);
+      const child = [lifeOf(linked), ALL, 1, linkOf(linked), ALL, 1];
+      return footprint(entriesOf(page), index, 1, lifeOf(page), ALL, 0, linkOf(page), ALL, 0, ...child);
+    }
     case 'writeRun':
-      return footprint(entriesOf(page), ALL, 1, lifeOf(page), ALL, 0);
+      return footprint(entriesOf(page), ALL, 1, lifeOf(page), ALL, 0, linkOf(page), ALL, 0);
     case 'counters':
       return footprint(entriesOf(page), ALL, 0, lifeOf(page), ALL, 0);
     case 'scan':
@@ -78,7 +117,7 @@ function fixedFootprint(world: World, cpu: number, { operation, a, b }: LogNode)
       const freed = world.pageOf(a);
       const caches = world.cpus.flatMap((_, other) => [cachesOf(other), ALL, 0]);
       const own = [acknowledgementsTo(cpu), ALL, 0, poolOf(cpu), ALL, 1];
-      return footprint(lifeOf(freed), ALL, 1, entriesOf(freed), ALL, 1, ...own, ...caches);
+      return footprint(lifeOf(freed), ALL, 1, linkOf(freed), ALL, 1, entriesOf(freed), ALL, 1, ...own, ...caches);
     }
     case 'lock':
     case 'unlock':

@@ -199,6 +199,8 @@ export class Oracle {
     if (operation === 'publish') {
       const linked = this.#watched.pageOf(b);
       if (linked >= 0) this.lives.published(linked, level - 1, first);
+      // Linked below what nothing leads to any more: whoever replaced that finds it there, and frees it too.
+      if (linked >= 0 && at >= 0 && this.lives.of(at) === Life.DETACHED) this.lives.detached(linked);
     }
     if (!isSame) this.#changed(event, a, 1, old.isPresent ? 'replaced' : 'added');
     if (losesDirty(this.#watched, event, old))

@@ -27,6 +27,7 @@ interface Program {
   readonly calls: readonly Call[];
   /** Of each call, the log in which nothing has happened yet. */
   readonly roots: readonly LogNode[];
+  readonly usesIrqsOff: boolean;
 }
 
 /** Results that are kept for the end. */
@@ -106,6 +107,11 @@ export class Programs {
     return this.isMidway(actor) && this.#programs[actor]!.calls[this.#word(actor, CALL)]!.irqsOff;
   }
 
+  /** Whether some call switches interrupts off. */
+  usesIrqsOff(actor: number): boolean {
+    return this.#programs[actor]?.usesIrqsOff === true;
+  }
+
   /** For people: the call in hand. */
   nameOf(actor: number): string {
     return this.#programs[actor]?.calls[this.#word(actor, CALL)]?.name ?? '';
@@ -165,7 +171,8 @@ export class Programs {
   }
 
   #program(calls: readonly Call[]): Program {
-    return { calls, roots: calls.map(() => this.logs.add(undefined, 0, 0)) };
+    const usesIrqsOff = calls.some(({ irqsOff }) => irqsOff);
+    return { calls, roots: calls.map(() => this.logs.add(undefined, 0, 0)), usesIrqsOff };
   }
 
   #word(actor: number, word: number): number {

@@ -17,14 +17,14 @@ export interface RandomOptions extends Limits {
   readonly shard?: { readonly index: number; readonly count: number };
 }
 
-/** Steps of a run at most: what goes on longer is cut, and counted as that. */
+/** Steps of a run at most: the search ends where one goes on longer, which is no schedule seen to its end. */
 const MAX_STEPS = 100_000;
 
 export class RandomSearch extends Search {
   runs = 0;
   readonly #options: Required<Pick<RandomOptions, 'strategy' | 'seed' | 'runs' | 'depth'>>;
   readonly #shard: { readonly index: number; readonly count: number };
-  #start = 0;
+  #start: number | undefined;
   #random = 1;
   #schedule: number[] = [];
   #preemptions = 0;
@@ -58,6 +58,10 @@ export class RandomSearch extends Search {
         }
       }
       if (!this.#isRunning && !this.#beginRun()) return undefined;
+      if (this.#schedule.length >= MAX_STEPS) {
+        this.truncated = `a run of more than ${MAX_STEPS} steps`;
+        return undefined;
+      }
       const actor = this.#next(explored.enabled());
       if (actor === undefined) {
         const violations = explored.judgeEnd();
@@ -76,7 +80,7 @@ export class RandomSearch extends Search {
     const { seed, runs, depth } = this.#options;
     if (this.runs >= runs || this.isOver(0)) return false;
     const { state } = this.explored.world;
-    if (this.#start === 0) this.#start = state.mark;
+    this.#start ??= state.mark;
     state.undo(this.#start);
     this.#random = (Math.imul(seed, 0x9e37_79b1) ^ Math.imul(this.runs + 1, 0x85eb_ca6b)) | 1;
     for (let warm = 0; warm < 4; warm++) this.#draw(2);
@@ -99,9 +103,7 @@ export class RandomSearch extends Search {
   #next(enabled: number): number | undefined {
     const { explored } = this;
     const step = this.#schedule.length;
-    if (step >= MAX_STEPS) this.truncated = `a run of more than ${MAX_STEPS} steps`;
-    const isOver = explored.hasEnded && (enabled & explored.code) === 0;
-    if (enabled === 0 || isOver || this.truncated !== undefined) return undefined;
+    if (enabled === 0 || (explored.hasEnded && this.isSettled(enabled))) return undefined;
     const actor = this.#options.strategy === 'uniform' ? this.#uniform(enabled) : this.#byPriority(enabled, step);
     const isCode = (explored.code & (1 << actor)) !== 0;
     if (isCode && this.#last >= 0 && this.#last !== actor && (enabled & (1 << this.#last)) !== 0)

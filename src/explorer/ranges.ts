@@ -9,7 +9,7 @@
  */
 import { ENTRIES } from '../hypervisor/tables.ts';
 import type { Effects } from './effects.ts';
-import { entriesOf, type Footprint, footprint, lifeOf } from './footprint.ts';
+import { ALL, entriesOf, type Footprint, footprint, lifeOf, linkOf } from './footprint.ts';
 import type { LogNode } from './program.ts';
 import type { Space, State } from './state.ts';
 import type { World } from './world.ts';
@@ -46,7 +46,8 @@ export class Ranges {
     if (entry === undefined) return undefined;
     const page = this.#pageOf(node);
     const isWrite = node.operation === 'writeRun' ? 1 : 0;
-    return footprint(entriesOf(page), isWrite === 1 ? -1 : entry, isWrite, lifeOf(page), -1, 0);
+    const links = isWrite === 1 ? [linkOf(page), ALL, 0] : [];
+    return footprint(entriesOf(page), isWrite === 1 ? ALL : entry, isWrite, lifeOf(page), ALL, 0, ...links);
   }
 
   /** Does the next piece of an operation, where it is not the last. False where it is. */

@@ -81,6 +81,16 @@ export abstract class Search {
     }
   }
 
+  /** Whether of those that can go on none ends anything: only caches may be dropped, and walks may go on. */
+  protected isSettled(enabled: number): boolean {
+    const { actors } = this.explored;
+    for (let rest = enabled; rest !== 0; rest &= rest - 1) {
+      const { kind } = actors[31 - Math.clz32(rest & -rest)]!;
+      if (kind === 'interrupt' || kind === 'drain') return false;
+    }
+    return true;
+  }
+
   /** Whether limits are reached; tells of progress now and then. */
   protected isOver(depth: number): boolean {
     if (this.truncated !== undefined) return true;

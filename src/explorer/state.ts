@@ -40,7 +40,8 @@ export class State {
 
   /** Makes a buffer part of the state, as it is now. `ignores` says which words are left out of the hash. */
   add(words: Int32Array, ignores: (index: number) => boolean = () => false): Space {
-    const ignored = Uint8Array.from(words, (_, index) => (ignores(index) ? 1 : 0));
+    const ignored = new Uint8Array(words.length);
+    for (let index = 0; index < words.length; index++) ignored[index] = ignores(index) ? 1 : 0; // 3 ms less than `from`
     const space = { words, base: this.#words, shadow: words.slice(), ignored };
     this.#spaces.push(space);
     this.#words += words.length;
@@ -85,10 +86,12 @@ export class State {
 
   /** The words that are not as the shadows say: what an event changed and did not declare. For tests. */
   undeclared(): string[] {
-    return this.#spaces.flatMap(({ words, shadow }, space) => {
-      const index = words.findIndex((word, at) => word !== shadow[at]);
-      return index < 0 ? [] : [`word ${index} of buffer ${space}: ${shadow[index]}, now ${words[index]}`];
-    });
+    const wrong: string[] = [];
+    for (const [space, { words, shadow }] of this.#spaces.entries())
+      for (let index = 0; index < words.length; index++)
+        if (words[index] !== shadow[index])
+          wrong.push(`word ${index} of buffer ${space}: ${shadow[index]}, now ${words[index]}`);
+    return wrong;
   }
 
   #putBack({ restore, hashA, hashB }: Replaced): void {

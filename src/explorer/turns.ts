@@ -8,14 +8,17 @@ import {
   bufferOf,
   cachesOf,
   clockOf,
+  EVERYTHING,
   endingIn,
   entriesOf,
   type Footprint,
   footprint,
+  irqsOf,
   lifeOf,
+  linkOf,
   requestsTo,
 } from './footprint.ts';
-import { footprintOf, isLocal } from './operation-footprint.ts';
+import { footprintOf, isLocal, withUnlinked } from './operation-footprint.ts';
 import type { LogNode } from './program.ts';
 import type { Programs } from './programs.ts';
 import type { Ranges } from './ranges.ts';
@@ -60,7 +63,22 @@ export class Turns {
     const senders = world.cpus.flatMap((_, sender) => [acknowledgementsTo(sender), ALL, 1]);
     const clock = world.usesClock ? [clockOf(), ALL, 1] : [];
     this.#interrupts = world.cpus.map((_, cpu) =>
-      footprint(requestsTo(cpu), ALL, 1, cachesOf(cpu), ALL, 1, bufferOf(cpu), ALL, 0, ...senders, ...clock),
+      footprint(
+        requestsTo(cpu),
+        ALL,
+        1,
+        cachesOf(cpu),
+        ALL,
+        1,
+        bufferOf(cpu),
+        ALL,
+        0,
+        irqsOf(cpu),
+        ALL,
+        0,
+        ...senders,
+        ...clock,
+      ),
     );
   }
 
@@ -79,14 +97,15 @@ export class Turns {
       case 'walker': {
         const node = this.#programs.node(actor);
         const own = this.ofOperation(cpu, kind, node);
-        return mayEnd(node) ? endingIn(own) : own;
+        return kind === 'cpu' && this.#mayEnd(cpu, node) ? endingIn(own) : own;
       }
       case 'interrupt':
         return this.#interrupts[cpu]!;
       case 'drain': {
-        const { entry } = this.#buffers!.oldest(cpu);
+        const { entry, level } = this.#buffers!.oldest(cpu);
         const page = this.#world.pageOf(Math.floor(entry / ENTRIES));
-        return footprint(bufferOf(cpu), ALL, 1, entriesOf(page), entry % ENTRIES, 1, lifeOf(page), ALL, 0);
+        const about = [entriesOf(page), entry % ENTRIES, 1, lifeOf(page), ALL, 0, linkOf(page), ALL, 0];
+        return withUnlinked(this.#world, footprint(bufferOf(cpu), ALL, 1, ...about), entry, level);
       }
       default:
         return footprint(cachesOf(cpu), ALL, 1);
@@ -97,9 +116,23 @@ export class Turns {
   ofOperation(cpu: number, kind: 'cpu' | 'walker', node: LogNode): Footprint {
     const piece = kind === 'cpu' ? this.#ranges.pieceFootprint(cpu, node) : undefined;
     const own = piece ?? footprintOf(this.#world, cpu, node, this.#reuse);
-    if (this.#buffers === undefined || kind === 'walker') return own;
-    if (node.operation === 'write') return footprint(bufferOf(cpu), ALL, 1);
-    return { ...own, touched: Int32Array.of(...own.touched, bufferOf(cpu), ALL, 0) };
+    if (kind === 'walker') return own;
+    // Whoever holds a lock that is not really taken is whoever took it last.
+    if (this.#plant === 'no-lock' && (node.operation === 'lock' || node.operation === 'unlock')) return EVERYTHING;
+    const irqs = this.#programs.usesIrqsOff(cpu) ? [irqsOf(cpu), ALL, 1] : [];
+    const buffer = this.#buffers === undefined ? [] : [bufferOf(cpu), ALL, 0];
+    if (irqs.length + buffer.length === 0) return own;
+    if (buffer.length > 0 && node.operation === 'write') return footprint(bufferOf(cpu), ALL, 1, ...irqs);
+    return { ...own, touched: Int32Array.of(...own.touched, ...buffer, ...irqs) };
+  }
+
+  /** Whether a step that begins with an operation may end its call, as far as it has been seen to. */
+  #mayEnd(cpu: number, node: LogNode): boolean {
+    if (node.mayEnd) return true;
+    for (const child of node.children)
+      if (child.pending === 'operation' && isLocal(this.#world, cpu, child, this.#reuse) && this.#mayEnd(cpu, child))
+        return true;
+    return false;
   }
 
   #isEnabled(actor: number): boolean {
@@ -164,7 +197,7 @@ export class Turns {
       case 'dropTranslation':
         return true;
       default:
-        return isLocal(node, this.#reuse) || this.#buffers!.count(cpu) === 0;
+        return isLocal(this.#world, cpu, node, this.#reuse) || this.#buffers!.count(cpu) === 0;
     }
   }
 
@@ -191,7 +224,3 @@ function isWithinWalk({ pending, operation, parent }: LogNode): boolean {
       return false;
   }
 }
-
-/** Whether an operation may be the last one of its call, as far as it has been seen to end. */
-const mayEnd = (node: LogNode): boolean =>
-  node.mayEnd || node.children.some((child) => child.pending === 'operation' && child.mayEnd);

@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { Plant } from '../../src/explorer/scenario.ts';
 import { type Locking, lookUp, mapToMfn, type SharedXen, Xen, type XenMm } from '../../src/hypervisor/index.ts';
 import { Machine } from '../../src/index.ts';
 
@@ -53,10 +54,21 @@ function makeXen(locking: Locking): Xen {
 async function round(xen: Xen, seed: number, operations: number, more: object = {}): Promise<Outcome[]> {
   const shared: SharedXen = xen.share();
   const gate = new SharedArrayBuffer(4);
+  const watch = new SharedArrayBuffer(8 * (WORKERS + 1));
   return Promise.all(
     workers.map((worker, at) => {
       const done = new Promise<Outcome>((resolve, reject) => worker.once('message', resolve).once('error', reject));
-      const task = { shared, cpu: at + 1, cpus: WORKERS, seed, operations, layout: LAYOUT, patienceMs: 5000, ...more };
+      const task = {
+        shared,
+        cpu: at + 1,
+        cpus: WORKERS,
+        seed,
+        operations,
+        layout: LAYOUT,
+        patienceMs: 5000,
+        watch,
+        ...more,
+      };
       worker.postMessage({ task, gate });
       return done;
     }),
@@ -128,7 +140,29 @@ describe('four workers over one address space', () => {
   });
 });
 
+describe('mistakes that the explorer can plant', () => {
+  it.each<[Plant, RegExp]>([
+    ['no-lock', /lost update|double free|detached|free|leaked|wrong|BUG/],
+    ['no-flush', /stale translation|stale TLB|wrong mapping/],
+    ['no-ack', /stale translation/],
+    ['ack-before-flush', /stale translation/],
+  ])('show on threads too: %s', async (planted, expected) => {
+    const seen = new Set<string>();
+    const end = Date.now() + (LONG ? 120_000 : 20_000);
+    const isShown = (): boolean => [...seen].some((what) => expected.test(what));
+    for (let seed = 1; !isShown() && Date.now() < end; seed++) {
+      const xen = makeXen('l3');
+      const more = { planted, delayed: seed % 2 === 0, patienceMs: 500 };
+      const outcomes = await round(xen, seed, LONG ? 2000 : 300, more);
+      for (const { failure } of outcomes) if (failure !== undefined) seen.add(failure);
+      if (seen.size === 0) for (const what of aftermath(xen, outcomes)) seen.add(what);
+    }
+    expect([...seen].join('\n')).toMatch(expected);
+  });
+});
+
 const KINDS = [
+  /stale translation/,
   /a superpage of level \d is in the way/,
   /double free/,
   /use of table .* which is free/,

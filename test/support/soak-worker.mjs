@@ -1,6 +1,7 @@
 // One CPU of the soak test, in a thread of its own: maps, unmaps, changes and reads pages at random while other CPUs do the
 // same to the same tables. `own` pages are interleaved between CPUs, so that each knows what its own hold; in the `common`
-// area everybody does anything, and a read may meet one of two frames or a fault, and nothing else.
+// area everybody does anything, and a read may meet one of two frames or a fault, and nothing else. Each CPU also maps a page
+// of its own that the others read.
 import { parentPort, workerData } from 'node:worker_threads';
 import {
   destroyXenMappings,
@@ -29,26 +30,51 @@ function randomizer(seed) {
 }
 
 /** Busy for a while at the points of the seam where a race needs time. */
-function delays(random) {
+const delays = (random) => (operation) => {
+  if (operation !== 'alloc' && random(6) === 0) for (let k = random(400); k > 0; k--) Atomics.load(idle, 0);
+};
+const idle = new Int32Array(1);
+
+/** Plants a mistake into one CPU: the same four that the explorer knows. Returns the operations of its seam that it skips. */
+function plant(what, mm, look) {
+  const { cpu, mailboxes } = mm;
+  const skips = { 'no-lock': ['lock', 'unlock'], 'no-flush': ['flush'], 'no-ack': ['acknowledge'] }[what] ?? [];
+  if (what === 'no-flush') cpu.translator.observer = skipping(['dropPage', 'dropAddress', 'dropPcid', 'dropAll']);
+  if (what === 'ack-before-flush') {
+    const everybody = (1 << mailboxes.count) - 1;
+    mailboxes.adopt(cpu.index, (lo, hi, flags) => {
+      mailboxes.acknowledge(cpu.index, everybody); // whoever has not asked is told of what it knows
+      look();
+      mm.flush.serve(lo, hi, flags);
+    });
+  }
+  return skips;
+}
+
+/** An observer that says of some operations that they happened; `then` is told of the others. */
+function skipping(skips, then = () => {}) {
   return {
     value: 0,
     frame: 0,
-    enter(operation) {
-      if (operation !== 'alloc' && random(6) === 0) for (let k = random(400); k > 0; k--) Atomics.load(idle, 0);
+    enter(operation, _a, b) {
+      this.value = b; // of a flush: the flags that others still have to see to
+      if (skips.includes(operation)) return true;
+      then(operation);
       return false;
     },
     leave() {},
   };
 }
-const idle = new Int32Array(1);
 
-function soak({ shared, cpu: index, cpus, seed, operations, layout, delayed, patienceMs, looksUp }, gate) {
+function soak(
+  { shared, cpu: index, cpus, seed, operations, layout, delayed, planted, patienceMs, watch, looksUp },
+  gate,
+) {
   const xen = Xen.attach(shared, index);
   const mm = xen.on(index);
   const { cpu } = mm;
   xen.machine.mailboxes.patienceMs = patienceMs;
   const random = randomizer(seed * 7919 + index * 104729);
-  if (delayed) mm.observer = delays(random);
   cpu.enter({ cr0: 0x8001_0001, cr3: xen.root * 4096, cr4: 0xa0, efer: 0xd00 });
   const { own, common, frames } = layout;
   /** Of each own page: its frame, and whether it may be written; -1 where it is unmapped. */
@@ -69,6 +95,28 @@ function soak({ shared, cpu: index, cpus, seed, operations, layout, delayed, pat
   const fail = (what) => {
     throw new Error(what);
   };
+
+  // Of each CPU one page that it alone maps, each time to another frame, and how often it has begun and ended to do so:
+  // nobody reads an old frame once that has ended, and before the next time has begun.
+  const versions = new Int32Array(watch);
+  const watchedPage = (cpu) => own.first + own.pages + cpu;
+  const watchedFrame = (cpu, version) => frames.first + ((version * 8 + cpu) % frames.count);
+  const changeWatched = () => {
+    const version = Atomics.add(versions, 2 * index, 1) + 1;
+    const error = mapPages(mm, watchedPage(index), watchedFrame(index, version), 1, PAGE_HYPERVISOR);
+    if (error === 0) Atomics.add(versions, 2 * index + 1, 1); // else nobody looks any more
+  };
+  const lookAtWatched = () => {
+    for (let cpu = 1; cpu <= cpus; cpu++) {
+      const ended = Atomics.load(versions, 2 * cpu + 1);
+      if (ended === 0 || Atomics.load(versions, 2 * cpu) !== ended) continue;
+      const seen = read(watchedPage(cpu));
+      if (Atomics.load(versions, 2 * cpu) !== ended || seen === watchedFrame(cpu, ended)) continue;
+      fail(`stale translation: CPU ${index} reads ${seen}, and CPU ${cpu} has mapped ${watchedFrame(cpu, ended)}`);
+    }
+  };
+  const skips = plant(planted, mm, lookAtWatched);
+  if (delayed || skips.length > 0) mm.observer = skipping(skips, delayed ? delays(random) : undefined);
 
   const ownOperation = () => {
     const at = random(Math.floor(own.pages / cpus)) * cpus + (index - 1);
@@ -124,6 +172,8 @@ function soak({ shared, cpu: index, cpus, seed, operations, layout, delayed, pat
       if (random(2) === 0) ownOperation();
       else commonOperation();
       for (let k = 0; k < 4; k++) look();
+      if (random(4) === 0) changeWatched();
+      for (let k = 0; k < 2; k++) lookAtWatched();
       counts.operations += 1;
       cpu.poll();
     }
