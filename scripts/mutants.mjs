@@ -964,7 +964,11 @@ export const MUTANTS = [
     ['a flush of a superpage drops one page', 'if (order === 0) this.#page(', 'if (order >= 0) this.#page('],
     ['a page stays cached under other PCIDs', 'pcid < XEN_PCIDS; pcid++', 'pcid < 1; pcid++'],
     ['a flush of one page drops everything', 'if (order === 0) this.#page(', 'if (order === -2) this.#page('],
-    ['other CPUs drop another page', 'others, (page * 4096) | 0, pageHi(page), flags', 'others, (page * 4096) | 0, 0, flags'],
+    [
+      'other CPUs drop another page',
+      'others, (page * 4096) | 0, pageHi(page), flags',
+      'others, (page * 4096) | 0, 0, flags',
+    ],
     [
       'a full flush keeps what is cached of the tables',
       'this.#cpu.translator.dropAll();',

@@ -98,9 +98,9 @@ function differences(program: Searched, on: Found, off: Found): string[] {
   return wrong;
 }
 
-const textOf = ({ name, cpus, hardware, plant = 'nothing planted' }: Scenario): string =>
+const textOf = ({ name, cpus, hardware, plant }: Scenario): string =>
   [
-    `${name}: ${JSON.stringify(hardware)}, ${plant}`,
+    `${name}: ${JSON.stringify(hardware)}, ${plant ?? 'nothing'} planted`,
     ...cpus.map((calls) => calls.map((call) => call.name).join(' | ')),
   ].join('\n');
 

@@ -2,11 +2,19 @@
 import type { Declared, Variant } from '../declared.ts';
 import { BEYOND_THE_FIX } from './beyond-the-fix.ts';
 import { DEMONSTRATIONS } from './demonstrations.ts';
+import { LOCKED } from './locked.ts';
 import { OLDER } from './older.ts';
 import { QUIET } from './quiet.ts';
 import { XSA_345 } from './xsa-345.ts';
 
-export const SCENARIOS: readonly Declared[] = [...XSA_345, ...OLDER, ...QUIET, ...BEYOND_THE_FIX, ...DEMONSTRATIONS];
+export const SCENARIOS: readonly Declared[] = [
+  ...XSA_345,
+  ...OLDER,
+  ...QUIET,
+  ...LOCKED,
+  ...BEYOND_THE_FIX,
+  ...DEMONSTRATIONS,
+];
 
 /** A scenario by its name. RangeError where there is none, with the names there are. */
 export function scenarioNamed(name: string): Declared {
