@@ -1,4 +1,4 @@
-// Tests of the tests: plants each mistake of mutants.mjs in a copy of the project and expects the tests to fail.
+// Tests of the tests: plants each mistake of mutants.mjs and mutants-race.mjs in a copy of the project and expects the tests to fail.
 //   npm run test:mutations [-- --list] [-- --only N[,N…]] [-- TESTS…]
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { transformSync } from 'esbuild';
 import { MUTANTS } from './mutants.mjs';
+import { RACE_MUTANTS } from './mutants-race.mjs';
 
 /**
  * Tests that judge src/mmu and src/cpu, and those that judge mapping code. Folders that are there.
@@ -18,6 +19,8 @@ import { MUTANTS } from './mutants.mjs';
 const FOLDERS = ['test/spec', 'test/mmu', 'test/cpu', 'test/property', 'test/oracle', 'test/corpus', 'test/race'];
 const MAPPING_FOLDERS = ['test/cpu', 'test/hypervisor', 'test/property/mapping.test.ts', 'test/race/scenarios.test.ts'];
 const isMapping = (file) => /^src\/(hypervisor\/|cpu\/(mailboxes|bells)\.ts)/.test(file);
+/** What must notice the mistakes of mutants-race.mjs. It explores all scenarios where it is told to (runTests). */
+const RACE_TESTS = ['test/race/scenarios.test.ts'];
 const COPIED = ['src', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts'];
 const LINKED = ['node_modules', 'dist'];
 /** A mistake may make the tests hang, which is noticed too. */
@@ -28,9 +31,10 @@ const { values: options, positionals } = parseArgs({
   options: { only: { type: 'string' }, list: { type: 'boolean' } },
   allowPositionals: true,
 });
-const width = String(MUTANTS.length).length;
+const ALL_MUTANTS = [...MUTANTS, ...RACE_MUTANTS.map((mutant) => ({ ...mutant, tests: RACE_TESTS }))];
+const width = String(ALL_MUTANTS.length).length;
 const title = ({ number, file, breaks }) => `${String(number).padStart(width)} ${file.padEnd(32)} ${breaks}`;
-const all = MUTANTS.map((mutant, at) => ({ ...mutant, number: at + 1 }));
+const all = ALL_MUTANTS.map((mutant, at) => ({ ...mutant, number: at + 1 }));
 const only = options.only?.split(',').map(Number);
 const chosen = only === undefined ? all : all.filter(({ number }) => only.includes(number));
 const running = new Set();
@@ -54,10 +58,10 @@ function copyProject(from) {
   return folder;
 }
 
-/** Tests that should notice a mistake in one of these files. */
-function testsFor(folder, files) {
+/** Tests that should notice one of these mistakes. */
+function testsFor(folder, mutants) {
   if (positionals.length > 0) return positionals;
-  const folders = new Set(files.flatMap((file) => (isMapping(file) ? MAPPING_FOLDERS : FOLDERS)));
+  const folders = new Set(mutants.flatMap(({ file, tests }) => tests ?? (isMapping(file) ? MAPPING_FOLDERS : FOLDERS)));
   return [...folders].filter((path) => existsSync(join(folder, path)));
 }
 
@@ -74,7 +78,7 @@ function runTests(folder, tests, bail) {
     cwd: folder,
     detached: true, // its own process group: vitest's workers end with it
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NO_COLOR: '1', CI: '1' },
+    env: { ...process.env, PAGEWALK_SCENARIOS: 'all', NO_COLOR: '1', CI: '1' },
   });
   running.add(child);
   let output = '';
@@ -122,8 +126,7 @@ async function main() {
     }
   });
 
-  const files = planted.map(({ file }) => file);
-  const unmutated = await runTests(folders[0], testsFor(folders[0], files), false);
+  const unmutated = await runTests(folders[0], testsFor(folders[0], planted), false);
   if (!unmutated.passed) {
     console.log(unmutated.output);
     console.log('the tests fail without any mistake planted');
@@ -138,7 +141,7 @@ async function main() {
       for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
         const path = join(folder, mutant.file);
         writeFileSync(path, mutant.mutated);
-        const { passed, by } = await runTests(folder, testsFor(folder, [mutant.file]), true);
+        const { passed, by } = await runTests(folder, testsFor(folder, [mutant]), true);
         writeFileSync(path, mutant.text);
         if (passed) survivors.push(mutant);
         console.log(`${title(mutant)}: ${passed ? 'SURVIVED' : `caught by ${by}`}`);

@@ -100,7 +100,7 @@ function differences(program: Searched, on: Found, off: Found): string[] {
 
 const textOf = ({ name, cpus, hardware, plant }: Scenario): string =>
   [
-    `${name}: ${JSON.stringify(hardware)}, ${plant ?? 'nothing planted'}`,
+    `${name}: ${JSON.stringify(hardware)}, ${plant ?? 'nothing'} planted`,
     ...cpus.map((calls) => calls.map((call) => call.name).join(' | ')),
   ].join('\n');
 

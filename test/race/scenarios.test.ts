@@ -1,4 +1,7 @@
-/** Each variant of each scenario comes to what it declares. */
+/**
+ * Each variant of each scenario comes to what it declares. Those that have tests of their own are explored here in long runs
+ * only, and for scripts/mutants-race.mjs, which says so.
+ */
 import { describe, expect, it } from 'vitest';
 import { mismatches, searchFor } from '../../src/explorer/declared.ts';
 import { explore } from '../../src/explorer/explore.ts';
@@ -6,8 +9,8 @@ import { SCENARIOS, scenarioNamed } from '../../src/explorer/scenarios/all.ts';
 import { BEYOND_THE_FIX } from '../../src/explorer/scenarios/beyond-the-fix.ts';
 import { DEMONSTRATIONS } from '../../src/explorer/scenarios/demonstrations.ts';
 
-/** These have tests of their own. */
-const elsewhere = new Set([...BEYOND_THE_FIX, ...DEMONSTRATIONS].map(({ name }) => name));
+const ALL = process.env['PAGEWALK_LONG'] === '1' || process.env['PAGEWALK_SCENARIOS'] === 'all';
+const elsewhere = new Set(ALL ? [] : [...BEYOND_THE_FIX, ...DEMONSTRATIONS].map(({ name }) => name));
 const here = SCENARIOS.filter(({ name }) => !elsewhere.has(name)).flatMap(({ name, variants }) =>
   variants.map((variant) => ({ name, label: variant.label, variant })),
 );
@@ -16,6 +19,7 @@ describe('55: what CPUs do to one another', () => {
   it.each(here)('$name, $label: comes to what it declares', ({ variant }) => {
     const outcome = explore(variant.scenario, { ...searchFor(variant), minimises: false });
     expect(mismatches(variant, outcome)).toEqual([]);
+    if (variant.finds.length === 0) expect(outcome.coverage.ends).toBeGreaterThan(0);
   });
 
   it.each(['r1', 'r1-l1', 'r1b', 'r1c', 'r1d', 'r2', 'r3', 'r4', 'r5', 'r6', 'r7', 'r8'])(

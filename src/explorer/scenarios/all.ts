@@ -2,6 +2,7 @@
 import type { Declared, Variant } from '../declared.ts';
 import { BEYOND_THE_FIX } from './beyond-the-fix.ts';
 import { DEMONSTRATIONS } from './demonstrations.ts';
+import { LOCKED } from './locked.ts';
 import { LOOKUPS } from './lookups.ts';
 import { OLDER } from './older.ts';
 import { QUIET } from './quiet.ts';
@@ -12,6 +13,7 @@ export const SCENARIOS: readonly Declared[] = [
   ...OLDER,
   ...QUIET,
   ...LOOKUPS,
+  ...LOCKED,
   ...BEYOND_THE_FIX,
   ...DEMONSTRATIONS,
 ];
