@@ -130,12 +130,12 @@ export const RACE_MUTANTS = [
     [
       'tables are freed before the flush',
       '    const proof = this.#flush.all(this.#page, this.#flags);\n',
-      "    const proof = this.#flush.begin('shootdown', 0, 0) as never;\n",
+      '    const proof = this.#flush.begin(0, 0) as never;\n',
     ],
     [
       'tables are freed, and flushed after that',
-      '    const proof = this.#flush.all(this.#page, this.#flags);\n    const covered = this.#covered;\n    for (let nth = 0; nth < covered; nth++) this.#heap.free(this.#detached[nth]!, proof);\n',
-      "    const proof = this.#flush.begin('shootdown', 0, 0) as never;\n    const covered = this.#covered;\n    for (let nth = 0; nth < covered; nth++) this.#heap.free(this.#detached[nth]!, proof);\n    this.#flush.all(this.#page, this.#flags);\n",
+      '    const proof = this.#flush.all(this.#page, this.#flags);\n    const covered = this.#covered;\n    for (let nth = 0; nth < covered; nth++) {\n      if (this.#locks.isPerTable) this.#retired.push(this.#detached[nth]!);\n      else this.#heap.free(this.#detached[nth]!, proof);\n    }\n',
+      '    const proof = this.#flush.begin(0, 0) as never;\n    const covered = this.#covered;\n    for (let nth = 0; nth < covered; nth++) {\n      if (this.#locks.isPerTable) this.#retired.push(this.#detached[nth]!);\n      else this.#heap.free(this.#detached[nth]!, proof);\n    }\n    this.#flush.all(this.#page, this.#flags);\n',
     ],
     [
       'several pages are flushed as the first one',
@@ -144,7 +144,7 @@ export const RACE_MUTANTS = [
     ],
     [
       'tables are not freed',
-      '    for (let nth = 0; nth < covered; nth++) this.#heap.free(this.#detached[nth]!, proof);\n',
+      '      else this.#heap.free(this.#detached[nth]!, proof);\n',
       '    void [this.#heap, proof];\n',
     ],
     [
@@ -158,8 +158,8 @@ export const RACE_MUTANTS = [
   ...of('src/hypervisor/flush.ts', [
     [
       'a flush returns the number of one that is still to come',
-      "    const proof = this.begin('shootdown', page, flags) as Flushed;\n    this.mask(this.#mailboxes.onlineMask, page, flags);\n    return proof;",
-      "    this.mask(this.#mailboxes.onlineMask, page, flags);\n    return this.begin('shootdown', page, flags) as Flushed;",
+      '    const proof = this.begin(page, flags);\n    this.mask(this.#mailboxes.onlineMask, page, flags);\n    return proof;',
+      '    this.mask(this.#mailboxes.onlineMask, page, flags);\n    return this.begin(page, flags);',
     ],
     [
       'a flush begins nothing that it asks others for',
@@ -197,7 +197,11 @@ export const RACE_MUTANTS = [
       '    if (!this.#exchange(words, at + TYPE_HI, type, type | PGT_LOCKED_HI)) return false;\n',
       '',
     ],
-    ['what protects tables is not locked', '    this.#lock(what);\n    this.#outer = what;', '    this.#outer = what;'],
+    [
+      'what protects tables is not locked',
+      '    if (!this.#lock(what)) return false;\n    this.#outer = what;',
+      '    this.#outer = what;',
+    ],
     ['map_pgdir_lock is not locked', '    this.#lock(LOCK_PGDIR);\n', ''],
     [
       'what protects tables is not unlocked',
@@ -211,8 +215,8 @@ export const RACE_MUTANTS = [
     ],
     [
       'the locks of all L3 tables are one that is never taken',
-      "this.#locking === 'none-prefix') return;",
-      "this.#locking !== 'pgdir') return;",
+      '!this.isExclusive || this.isPerTable) return;',
+      "!this.isExclusive || this.isPerTable || this.#locking !== 'pgdir') return;",
     ],
   ]),
 

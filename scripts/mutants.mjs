@@ -1099,7 +1099,7 @@ export const MUTANTS = [
     ['a table that nothing links is not marked stale', 'this.release(table, PGT_STALE_HI);', 'this.release(table);'],
     [
       'a stale table is locked like others',
-      'const isStale = this.isPerTable && this.#isStale(what);',
+      'const isStale = this.isPerTable && this.isStale(what);',
       'const isStale = false;',
     ],
     ['a CPU waits for itself', 'if (this.#outer === what) bug(', 'if (false) bug('],
