@@ -8,6 +8,12 @@ export const RACE_MUTANTS = [
     ['mapping takes no lock', '  locks.lockBelow(table);\n', ''],
     ['mapping keeps its lock', '    locks.unlockBelow();\n', ''],
     [
+      'what was read without a lock is not read again',
+      'const isKnown = locks.isExclusive && isPresent(old)',
+      'const isKnown = isPresent(old)',
+    ],
+    ['counters are trusted without a lock', 'if (locks.isExclusive && !tables', 'if (!tables'],
+    [
       'what mapping replaced is not flushed in the end',
       '    gather.complete();\n    return error;',
       '    return error;',
@@ -53,6 +59,11 @@ export const RACE_MUTANTS = [
     ['an empty table is unlinked without map_pgdir_lock', '    locks.lockPgdir();\n', ''],
     ['an empty table keeps map_pgdir_lock', '    locks.unlockPgdir();\n', ''],
     ['whether a table is empty is not looked at again', ' && tables.isEmpty(table, above - 1);', ';'],
+    [
+      'whether an entry still leads to a table is not looked at again before it is unlinked',
+      'const isEmpty = isPresent(now) && !isLeaf(above, now) && isRemovable',
+      'const isEmpty = isRemovable',
+    ],
     ['an empty table is not freed', '    gather.detach(table);\n', ''],
     ['an empty table is freed with no flush of its own', '    gather.stored(CHANGE, 0, FLUSH_TLB_GLOBAL);\n', ''],
   ]),
@@ -90,6 +101,11 @@ export const RACE_MUTANTS = [
       '',
     ],
     ['a coalesce takes no map_pgdir_lock', '  locks.lockPgdir();\n  const base', '  const base'],
+    [
+      'whether an entry still leads to a table is not looked at again before it is coalesced',
+      'if (!isPresent(now) || (now & PS) !== 0 || isFixed(mm, table)) return -1;',
+      'if (isFixed(mm, table)) return -1;',
+    ],
     ['a coalesce keeps map_pgdir_lock', '  locks.unlockPgdir();\n  if (base >= 0) {', '  if (base >= 0) {'],
     ['the table of a coalesce is not freed', '    gather.detach(table);\n', '    void table;\n'],
     [
@@ -244,7 +260,6 @@ export const RACE_MUTANTS = [
     ],
     ['a request says nothing of which page', '    words[operand] = lo;\n', ''],
     ['a request says nothing of which part of memory', '    words[operand + 1] = hi;\n', ''],
-    ['a request says nothing of how much', '    words[operand + 2] = flags;\n', ''],
     ['requests are not numbered', '    Atomics.store(words, at(sender, SEQUENCE), number);\n', ''],
   ]),
 ];

@@ -8,6 +8,8 @@ export interface Coverage {
   /** Preemptions at most; of `bounded`. */
   readonly bound: number | undefined;
   readonly states: number;
+  /** Parts of which this is the sum: a state that several of them met is counted by each. */
+  readonly parts?: number;
   /** Events that happened; events of code that was executed again; executions of code. */
   readonly events: number;
   readonly replayed: number;
@@ -42,13 +44,14 @@ export function machineText({ cpus, walks = [], machine = {}, hardware = {} }: S
 
 /** What was seen, in one sentence: never more than that. */
 export function coverageText(coverage: Coverage): string {
-  const { mode, complete, bound, states, ends, truncated, shard, seed, machine } = coverage;
-  const count = states.toLocaleString('en');
+  const { mode, complete, bound, states, parts = 1, ends, truncated, shard, seed, machine } = coverage;
+  const sum = `${states.toLocaleString('en')} states`;
+  const count = parts > 1 ? `at most ${sum} (the sum of ${parts} parts)` : sum;
   const part = shard === undefined || shard.count === 1 ? '' : ` (part ${shard.index + 1} of ${shard.count})`;
   if (mode === 'random') return `${ends.toLocaleString('en')} random schedules${part}, seed ${seed}; ${machine}`;
   const within = bound === undefined ? '' : ` with at most ${bound} preemption${bound === 1 ? '' : 's'}`;
-  if (!complete) return `not every schedule${within}: ${truncated ?? 'split'}${part}, ${count} states seen; ${machine}`;
-  return `every schedule${within}${part}: ${count} states, to a hash of 64 bits; ${machine}`;
+  if (!complete) return `not every schedule${within}: ${truncated ?? 'split'}${part}, ${count} seen; ${machine}`;
+  return `every schedule${within}${part}: ${count}, to a hash of 64 bits; ${machine}`;
 }
 
 /** The coverage of several parts of one search together. */
@@ -62,6 +65,7 @@ export function mergeCoverage(parts: readonly Coverage[]): Coverage {
     ...first,
     complete: isWhole && parts.every(({ complete }) => complete),
     states: sum(({ states }) => states),
+    ...(parts.length > 1 ? { parts: parts.length } : {}),
     events: sum(({ events }) => events),
     replayed: sum(({ replayed }) => replayed),
     executions: sum(({ executions }) => executions),
