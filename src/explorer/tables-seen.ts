@@ -91,7 +91,9 @@ export function* tablesBelow(
   if (met.has(table)) return;
   met.add(table);
   yield { frame: table, level, page };
-  for (let index = 0; level > 1 && index < ENTRIES; index++) {
+  const first = memory.pageOf(table) * 1024;
+  for (let index = 0; level > 1 && first >= 0 && index < ENTRIES; index++) {
+    if ((memory.words[first + 2 * index]! & P) === 0) continue; // most are empty
     const entry = entryAt(memory, table, index);
     if (leadsToTable(level, entry))
       yield* tablesBelow(memory, entry.frame, level - 1, page + index * spanOf(level), met);

@@ -19,7 +19,7 @@ import { prepare, tinyProgram } from '../support/tiny-programs.ts';
 const LONG = process.env['PAGEWALK_LONG'] === '1';
 const PROGRAMS = LONG ? 20_000 : 1000;
 /** States of a program at most with reductions, and without: what is larger is left out. */
-const MOST = LONG ? { on: 400, off: 40_000 } : { on: 60, off: 1500 };
+const MOST = LONG ? { on: 400, off: 40_000 } : { on: 50, off: 800 };
 
 /** Notes the states in which nobody can go on, whichever search looks. */
 class Noting extends Explored {
