@@ -55,7 +55,6 @@ export const RACE_MUTANTS = [
       '  gather.leaveOpen(CHANGE, page, FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!));\n',
       '',
     ],
-    ['an empty table is unlinked without map_pgdir_lock', '    locks.lockPgdir();\n', ''],
     ['an empty table keeps map_pgdir_lock', '    locks.unlockPgdir();\n', ''],
     ['whether a table is empty is not looked at again', ' && tables.isEmpty(table, above - 1);', ';'],
     [
@@ -99,7 +98,6 @@ export const RACE_MUTANTS = [
       '  gather.before(RESIZE); // `map_pgdir_lock` is not held over a flush\n',
       '',
     ],
-    ['a coalesce takes no map_pgdir_lock', '  locks.lockPgdir();\n  const base', '  const base'],
     [
       'whether an entry still leads to a table is not looked at again before it is coalesced',
       'if (!isPresent(now) || (now & PS) !== 0 || isFixed(mm, table) ||',
@@ -171,11 +169,6 @@ export const RACE_MUTANTS = [
   ]),
 
   ...of('src/hypervisor/flush.ts', [
-    [
-      'a flush returns the number of one that is still to come',
-      '    const proof = this.begin(page, flags);\n    this.mask(this.#mailboxes.onlineMask, page, flags);\n    return proof;',
-      '    this.mask(this.#mailboxes.onlineMask, page, flags);\n    return this.begin(page, flags);',
-    ],
     [
       'a flush begins nothing that it asks others for',
       '        this.acknowledged(others, this.request(others, page, remote & ~FLUSH_NO_ASSIST));\n',

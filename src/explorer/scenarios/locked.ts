@@ -68,6 +68,14 @@ const manyPages: Omit<Scenario, 'name' | 'about'> = {
   pages: [pageAt(0), pageAt(3)],
 };
 
+/** The last page of a table is destroyed while a superpage replaces the table. */
+const emptied: Omit<Scenario, 'name' | 'about'> = {
+  prepare: mapped(1),
+  cpus: [[destroy(0)], [map(0, 2 * M2, M2)]],
+  walks: [[], [read(pageAt(0))]],
+  pages: [pageAt(0), pageAt(3)],
+};
+
 /** Two CPUs change pages under different locks; a third one has both cached. */
 const twoFlushes: Omit<Scenario, 'name' | 'about'> = {
   prepare: (mm) => {
@@ -138,6 +146,18 @@ export const LOCKED: readonly Declared[] = [
     },
     { label: 'l3', ...manyPages },
     { label: 'l3, as Xen does it', ...manyPages, machine: { behaviour: 'xen' } },
+  ),
+  declare(
+    {
+      name: 'emptied',
+      title: 'a table becomes empty while a superpage takes its place',
+      about: 'Whoever finds the table empty unlinks it only where the entry above still leads to it.',
+      status: 'closed',
+    },
+    { label: 'l3', ...emptied },
+    { label: 'pgdir', ...emptied, machine: { locking: 'pgdir' } },
+    { label: 'reverify', ...emptied, machine: { locking: 'reverify' } },
+    { label: 'reverify, as Xen does it', ...emptied, machine: { locking: 'reverify', behaviour: 'xen' } },
   ),
   declare(
     {
