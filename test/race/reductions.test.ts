@@ -17,9 +17,9 @@ import { FLUSH_TLB_GLOBAL, type XenMm } from '../../src/hypervisor/index.ts';
 import { prepare, tinyProgram } from '../support/tiny-programs.ts';
 
 const LONG = process.env['PAGEWALK_LONG'] === '1';
-const PROGRAMS = LONG ? 20_000 : 1000;
+const PROGRAMS = LONG ? 5000 : 1000;
 /** States of a program at most with reductions, and without: what is larger is left out. */
-const MOST = LONG ? { on: 400, off: 40_000 } : { on: 50, off: 800 };
+const MOST = LONG ? { on: 200, off: 20_000 } : { on: 50, off: 800 };
 
 /** Notes the states in which nobody can go on, whichever search looks. */
 class Noting extends Explored {
