@@ -1,6 +1,7 @@
 /**
- * Each variant of each scenario comes to what it declares. Those that have tests of their own are explored here in long runs
- * only, and for scripts/mutants-race.mjs, which says so.
+ * Each variant of each scenario comes to what it declares. Those that have tests of their own, and three CPUs at once, are
+ * explored here in long runs only, and for scripts/mutants-race.mjs, which says so; and all in `npm run check`, for the table
+ * of docs/races.md.
  */
 import { describe, expect, it } from 'vitest';
 import { mismatches, searchFor } from '../../src/explorer/declared.ts';
@@ -10,7 +11,9 @@ import { BEYOND_THE_FIX } from '../../src/explorer/scenarios/beyond-the-fix.ts';
 import { DEMONSTRATIONS } from '../../src/explorer/scenarios/demonstrations.ts';
 
 const ALL = process.env['PAGEWALK_LONG'] === '1' || process.env['PAGEWALK_SCENARIOS'] === 'all';
-const elsewhere = new Set(ALL ? [] : [...BEYOND_THE_FIX, ...DEMONSTRATIONS].map(({ name }) => name));
+const elsewhere = new Set(
+  ALL ? [] : ['three-at-once', ...[...BEYOND_THE_FIX, ...DEMONSTRATIONS].map(({ name }) => name)],
+);
 const here = SCENARIOS.filter(({ name }) => !elsewhere.has(name)).flatMap(({ name, variants }) =>
   variants.map((variant) => ({ name, label: variant.label, variant })),
 );
