@@ -1,11 +1,13 @@
 /** Edge cases of concurrent mapping by their numbers, each over every schedule of a small machine. */
 import { describe, expect, it } from 'vitest';
 import { G1, M2, map, modify, pageAt } from '../../src/explorer/calls.ts';
+import { searchFor } from '../../src/explorer/declared.ts';
 import { DepthFirst } from '../../src/explorer/depth-first.ts';
 import { explore } from '../../src/explorer/explore.ts';
 import { Explored, type Witness } from '../../src/explorer/explored.ts';
+import type { ErrorKind } from '../../src/explorer/rules.ts';
 import { read, type Scenario, write } from '../../src/explorer/scenario.ts';
-import { SCENARIOS } from '../../src/explorer/scenarios/all.ts';
+import { SCENARIOS, variantOf } from '../../src/explorer/scenarios/all.ts';
 import { walkFor } from '../../src/explorer/tables-seen.ts';
 import { mapPages, PAGE_HYPERVISOR, PAGE_HYPERVISOR_RO, type XenMm } from '../../src/hypervisor/index.ts';
 import { G, NX, P, RW } from '../../src/mmu/entry.ts';
@@ -157,4 +159,28 @@ it('66: a walk through a cached pointer may reach a detached table, and never a 
   );
   expect([search.truncated, [...search.failures.keys()]]).toEqual([undefined, []]);
   expect(detached).toBeGreaterThan(0);
+});
+
+describe('what other scenarios show', () => {
+  it.each<[string, string, string, ErrorKind[]]>([
+    ['59: a call within a call below the same L3 table waits for itself', 'u11', 'xen', ['Deadlock']],
+    ['59: and is refused here', 'u11', 'pagewalk', ['Bug']],
+    [
+      '61: a CPU with interrupts off waits for the lock whose holder waits for its acknowledgement',
+      'u10',
+      'xen',
+      ['Deadlock'],
+    ],
+    ['61: and is refused here', 'u10', 'pagewalk', ['Bug']],
+    ['62: a walker without a lock, interrupts off, meets no freed table', 'u1', 'interrupts off', []],
+    ['62: with interrupts on it does', 'u1', 'interrupts on', ['UseAfterFree']],
+    ['62: and where a hypervisor below flushes', 'u2', 'the hypervisor below flushes', ['UseAfterFree']],
+    ['64: a page mapped again before modify has flushed leaves a third CPU behind', 'u5', 'xen', ['StaleTranslation']],
+    ['64: and not where modify flushes under the lock', 'u5', 'pagewalk', []],
+  ])('%s', (_what, name, label, kinds) => {
+    const variant = variantOf(name, label);
+    const { failures, coverage } = explore(variant.scenario, searchFor(variant));
+    expect([...new Set(failures.map(({ kind }) => kind))]).toEqual(kinds);
+    expect(coverage.complete).toBe(true);
+  });
 });

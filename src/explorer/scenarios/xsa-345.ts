@@ -81,6 +81,10 @@ function declare(race: Race): Declared {
         walks.map((walked, cpu) => (cpu === 1 ? walked : [])),
       ), // its steps are many
       {
+        ...locked('l3', 'l3, hostile hardware', walks),
+        scenario: { ...base, machine: { locking: 'l3' }, walks, hardware: { reuse: 'hostile', evictions: 1 } },
+      },
+      {
         ...locked('l3', 'l3, as Xen does it', walks),
         scenario: { ...base, machine: { locking: 'l3', behaviour: 'xen' }, walks },
       },
