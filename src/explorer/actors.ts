@@ -21,6 +21,9 @@ const LETTERS: Readonly<Record<ActorKind, string>> = {
   drain: 'd',
 };
 
+/** Sets of actors are bits of an int32, of which the sign is left out. */
+const MOST = 31;
+
 export interface ActorsWanted {
   readonly cpus: number;
   readonly hasWalks: (cpu: number) => boolean;
@@ -28,13 +31,13 @@ export interface ActorsWanted {
   readonly buffersStores: boolean;
 }
 
-/** The actors of a machine, in the order in which they are tried: whoever has code first. At most 31. */
+/** The actors of a machine, in the order in which they are tried: whoever has code first. RangeError where there are too many. */
 export function actorsOf({ cpus, hasWalks, evicts, buffersStores }: ActorsWanted): Actor[] {
   const every = (kind: ActorKind, has: (cpu: number) => boolean = () => true): Actor[] =>
     Array.from({ length: cpus }, (_, cpu) => cpu)
       .filter(has)
       .map((cpu) => ({ kind, cpu, name: `${LETTERS[kind]}${cpu}` }));
-  return [
+  const actors = [
     ...every('cpu'),
     ...every('walker', hasWalks),
     ...every('interrupt'),
@@ -42,4 +45,7 @@ export function actorsOf({ cpus, hasWalks, evicts, buffersStores }: ActorsWanted
     ...every('evict-tables', () => evicts),
     ...every('drain', () => buffersStores),
   ];
+  if (actors.length > MOST)
+    throw new RangeError(`a scenario has ${MOST} actors at most, not ${actors.length}: fewer CPUs, walks or options`);
+  return actors;
 }
