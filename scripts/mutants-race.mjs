@@ -103,11 +103,15 @@ export const RACE_MUTANTS = [
       'if (!isPresent(now) || (now & PS) !== 0 || isFixed(mm, table) ||',
       'if (isFixed(mm, table) ||',
     ],
-    ['a coalesce keeps map_pgdir_lock', '  locks.unlockPgdir();\n  if (base >= 0) {', '  if (base >= 0) {'],
-    ['the table of a coalesce is not freed', '    gather.detach(table);\n', '    void table;\n'],
+    ['a coalesce keeps map_pgdir_lock', '  locks.unlockPgdir();\n  if (base < 0) return', '  if (base < 0) return'],
+    [
+      'the table of a coalesce is not freed',
+      '  mm.coalesces += 1;\n  gather.detach(table);\n',
+      '  mm.coalesces += 1;\n  void table;\n',
+    ],
     [
       'a coalesce is not flushed',
-      '    gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(ORDERS[level]!));\n',
+      '  gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(ORDERS[level]!));\n',
       '',
     ],
     [

@@ -625,8 +625,8 @@ export const MUTANTS = [
     ['what was reserved and not used leaks', '  mm.heap.unreserve();\n', ''],
     [
       'a request that ends inside a table does not coalesce',
-      '!request.isAtBoundary(above)) return 0;',
-      '!request.isAtBoundary(above) || request.left === 0) return 0;',
+      '!request.isAtBoundary(above)) return;',
+      '!request.isAtBoundary(above) || request.left === 0) return;',
     ],
     [
       'nothing coalesces to 1 GiB',
@@ -694,7 +694,7 @@ export const MUTANTS = [
       'gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(ORDERS[level]!));',
       'gather.stored(RESIZE, page, FLUSH_TLB | FLUSH_ORDER(ORDERS[level]!));',
     ],
-    ['the table of a coalesce leaks', '    gather.detach(table);\n', ''],
+    ['the table of a coalesce leaks', '  mm.coalesces += 1;\n  gather.detach(table);\n', '  mm.coalesces += 1;\n'],
     [
       'PAT is lost when pages coalesce to 2 MiB',
       'return base < 0 ? base : base + pat;',

@@ -149,7 +149,8 @@ function step(mm: XenMm, pl3e: Entry): number {
       if (level === 1 && !isPresent(old) && request.isMapping && request.mfn !== INVALID_MFN)
         request.advance(tables.writeRun(entry, request.mfn, flags, request.within(2)));
       else replace(mm, entry, level, old, oldFrame);
-      return coalesceAbove(mm, level, entry, pl2e, pl3e);
+      coalesceAbove(mm, level, entry, pl2e, pl3e);
+      return 0;
     }
     if (!isPresent(old)) {
       if (!addsTables(mm, flags)) {
@@ -160,7 +161,8 @@ function step(mm: XenMm, pl3e: Entry): number {
     } else if (isLeaf(level, old)) {
       if (saysTheSame(mm, level, old, oldFrame)) {
         request.advance(request.within(level));
-        return coalesceAbove(mm, level, entry, pl2e, pl3e);
+        coalesceAbove(mm, level, entry, pl2e, pl3e);
+        return 0;
       }
       if (!split(mm, entry, level, page, oldFrame, old, true)) return -ENOMEM;
     }
@@ -251,16 +253,15 @@ function flushFlags(mm: XenMm, traits: number): number {
  * may end one. The counters of a table that is no run tell so before any lock is taken; without the L3 lock they do not
  * count.
  */
-function coalesceAbove(mm: XenMm, level: number, entry: Entry, pl2e: Entry, pl3e: Entry): number {
+function coalesceAbove(mm: XenMm, level: number, entry: Entry, pl2e: Entry, pl3e: Entry): void {
   const { request, tables, locks } = mm;
   const { flags } = request;
-  if (!coalesces(mm, flags)) return 0;
+  if (!coalesces(mm, flags)) return;
   let below = entry;
   for (let above = level + 1; above <= 3; above++) {
-    if (!mm.hasPages(above) || !request.isAtBoundary(above)) return 0;
-    if (locks.isExclusive && !tables.mayBeRun(below, above - 1)) return 0;
+    if (!mm.hasPages(above) || !request.isAtBoundary(above)) return;
+    if (locks.isExclusive && !tables.mayBeRun(below, above - 1)) return;
     below = above === 2 ? pl2e : pl3e;
-    if (coalesce(mm, below, above, request.page - 1, flags) !== 'superpage') return 0;
+    if (!coalesce(mm, below, above, request.page - 1, flags)) return;
   }
-  return 0;
 }

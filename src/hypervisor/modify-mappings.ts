@@ -195,6 +195,6 @@ function coalesceAbove(mm: XenMm, level: number, page: number, end: number): voi
   const flags = smallFlags(mm, level, tables.frame, now);
   for (let above = level + 1; above <= 3; above++) {
     if (!couldBeSuperpage(mm, flags) || !mm.hasPages(above) || (page < end && page % PAGES[above]! !== 0)) return;
-    if (coalesce(mm, mm.path[above]!, above, page - 1, flags) !== 'superpage') return;
+    if (!coalesce(mm, mm.path[above]!, above, page - 1, flags)) return;
   }
 }

@@ -90,25 +90,17 @@ export const couldBeSuperpage = (mm: XenMm, flags: number): boolean =>
   (flags & (RW | D)) !== RW &&
   (mm.behaviour.pat === 'moved' || (flags & PAGE_PAT) === 0);
 
-/** What `coalesce` found. */
-export type Coalesced =
-  /** A superpage, made now or there already. */
-  | 'superpage'
-  /** The table stays. */
-  | 'table'
-  /** Nothing is there any more. */
-  | 'gone';
-
 /**
  * Exchanges the table that `entry` of `level` leads to for a superpage, where its entries are one run of leaves with the
  * flags of a request.
  * @param page   the last page of the request: names the area in the flush
  * @param flags  of the request, as for 4 KiB pages
+ * @returns whether a superpage is there, made now or before
  */
-export function coalesce(mm: XenMm, entry: Entry, level: number, page: number, flags: number): Coalesced {
+export function coalesce(mm: XenMm, entry: Entry, level: number, page: number, flags: number): boolean {
   const { tables, locks, gather } = mm;
   gather.before(RESIZE); // `map_pgdir_lock` is not held over a flush
-  if (!claimTable(mm, entry)) return 'gone';
+  if (!claimTable(mm, entry)) return false;
   locks.lockPgdir();
   const base = runBelow(mm, entry, level, flags);
   const now = tables.read(entry);
@@ -118,14 +110,11 @@ export function coalesce(mm: XenMm, entry: Entry, level: number, page: number, f
     locks.retireChild();
   } else locks.unlockChild();
   locks.unlockPgdir();
-  if (base >= 0) {
-    mm.coalesces += 1;
-    gather.detach(table);
-    gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(ORDERS[level]!));
-    return 'superpage';
-  }
-  if (!isPresent(now)) return 'gone';
-  return (now & PS) !== 0 ? 'superpage' : 'table';
+  if (base < 0) return isPresent(now) && (now & PS) !== 0;
+  mm.coalesces += 1;
+  gather.detach(table);
+  gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(ORDERS[level]!));
+  return true;
 }
 
 /** A table of the image, or one that is pinned, stays. */

@@ -62,14 +62,8 @@ export function virtToXenL1e(mm: XenMm, virt: Address): Slot | undefined {
 export function lookUp(mm: XenMm, virt: Address): Slot {
   mm.begin();
   try {
-    const page = pageOf(virt);
-    let entry = rootEntry(mm, page);
-    for (let level = 4; ; level--) {
-      const flags = mm.tables.read(entry);
-      const isTable = isPresent(flags) && (level === 4 || (level > 1 && (flags & PS) === 0));
-      if (!isTable) return { table: Math.floor(entry / ENTRIES), index: entry % ENTRIES, level };
-      entry = mm.tables.frame * ENTRIES + indexAt(page, level - 1);
-    }
+    const { entry, level } = deepest(mm, pageOf(virt));
+    return { table: Math.floor(entry / ENTRIES), index: entry % ENTRIES, level };
   } finally {
     mm.end();
   }
@@ -155,11 +149,17 @@ function entryAt(mm: XenMm, page: number, level: number): Entry {
 
 /** Pages from `page` to the end of the page that maps it, 1 to 262144; 0 where nothing does. Adds no table. */
 export function leafAt(mm: XenMm, page: number): number {
+  const { level, flags } = deepest(mm, page);
+  return isPresent(flags) ? PAGES[level]! - (page % PAGES[level]!) : 0;
+}
+
+/** The entry at which a walk for a page ends: a leaf, or one that is not present. */
+function deepest(mm: XenMm, page: number): { readonly entry: Entry; readonly level: number; readonly flags: number } {
   let entry = rootEntry(mm, page);
   for (let level = 4; ; level--) {
     const flags = mm.tables.read(entry);
-    if (!isPresent(flags)) return 0;
-    if (level === 1 || (level < 4 && (flags & PS) !== 0)) return PAGES[level]! - (page % PAGES[level]!);
+    const isTable = isPresent(flags) && (level === 4 || (level > 1 && (flags & PS) === 0));
+    if (!isTable) return { entry, level, flags };
     entry = mm.tables.frame * ENTRIES + indexAt(page, level - 1);
   }
 }

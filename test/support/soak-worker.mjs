@@ -2,9 +2,8 @@
 // same to the same tables. `own` pages are interleaved between CPUs, so that each knows what its own hold; in the `common`
 // area everybody does anything, and a read may meet one of two frames or a fault, and nothing else. Each CPU also maps a page
 // of its own that the others read.
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import {
-  destroyXenMappings,
   INVALID_MFN,
   lookUp,
   mapPages,
@@ -15,7 +14,6 @@ import {
   Xen,
 } from '../../dist/hypervisor/index.js';
 
-const GIB = 1 << 18;
 const MIB2 = 512;
 
 /** A small generator of good low bits (xorshift32). */
@@ -206,6 +204,3 @@ function soak(
 parentPort.on('message', ({ task, gate }) => {
   parentPort.postMessage(soak(task, new Int32Array(gate)));
 });
-if (workerData?.exitAt !== undefined) process.exit(1);
-void destroyXenMappings;
-void GIB;
