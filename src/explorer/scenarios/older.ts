@@ -16,7 +16,7 @@ import { isPresent, PS } from '../../mmu/entry.ts';
 import type { Frame } from '../../mmu/halves.ts';
 import { M2, map, pageAt } from '../calls.ts';
 import type { Declared } from '../declared.ts';
-import type { CpuOperation, Scenario } from '../scenario.ts';
+import { type CpuOperation, read, type Scenario } from '../scenario.ts';
 
 const RO = PAGE_HYPERVISOR_RO;
 
@@ -92,6 +92,9 @@ function fullTable(mm: XenMm): void {
   mm.tables.write(mm.tables.frame * ENTRIES, 1, M2, PAGE_HYPERVISOR);
 }
 
+/** Where the code is right, each CPU's hardware walks. */
+const WALKS = [[read(pageAt(0))], [read(pageAt(0))]];
+
 const tornSplit = (reads: 'once' | 'twice', locking: 'l3' | 'none-prefix'): Scenario => ({
   name: 'r5',
   about: 'a split reads the superpage that another CPU replaces',
@@ -99,6 +102,7 @@ const tornSplit = (reads: 'once' | 'twice', locking: 'l3' | 'none-prefix'): Scen
   prepare: superpage,
   cpus: [[split(reads)], [map(0, 2 * M2, M2, RO)]],
   pages: [pageAt(0), pageAt(3)],
+  ...(locking === 'l3' ? { walks: WALKS } : {}),
 });
 
 const twoCoalesces = (looks: 'before the lock' | 'under the lock'): Scenario => ({
@@ -108,6 +112,7 @@ const twoCoalesces = (looks: 'before the lock' | 'under the lock'): Scenario => 
   prepare: fullTable,
   cpus: [[coalesce(looks)], [coalesce(looks)]],
   pages: [pageAt(0), pageAt(3)],
+  ...(looks === 'under the lock' ? { walks: WALKS } : {}),
 });
 
 export const OLDER: readonly Declared[] = [
