@@ -18,6 +18,15 @@ export interface RaceOptions {
   readonly json?: boolean;
 }
 
+/** UsageError for options that would be ignored: all but these, and `json`. */
+export function mustGoWith(what: string, options: RaceOptions, ...allowed: readonly (keyof RaceOptions)[]): void {
+  for (const name of Object.keys(options) as (keyof RaceOptions)[])
+    if (name !== 'json' && !allowed.includes(name)) {
+      const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+      throw new UsageError(`--${flag} does not go with ${what}`);
+    }
+}
+
 /** UsageError for what makes no sense, or would be ignored. */
 export function searchOptions(options: RaceOptions): ExploreOptions {
   const { mode, preemptions, strategy, seed, runs, shard, maxStates } = options;

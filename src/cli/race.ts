@@ -10,13 +10,13 @@ import {
   replay,
 } from '../explorer/explore.ts';
 import { coverageLine, failureLines, outcomeJson, traceLines } from '../explorer/report.ts';
-import { SCENARIOS, scenarioNamed } from '../explorer/scenarios/all.ts';
+import { SCENARIOS, scenarioNamed, variantOf } from '../explorer/scenarios/all.ts';
 import { ScheduleError } from '../explorer/schedule.ts';
 import type { Trace } from '../explorer/trace.ts';
 import { EXIT_MISMATCH, FileError, UsageError } from './failure.ts';
 import { endProgress, print, progress } from './output.ts';
 import { paint } from './paint.ts';
-import { type RaceOptions, searchOptions } from './race-options.ts';
+import { mustGoWith, type RaceOptions, searchOptions } from './race-options.ts';
 
 interface Explored {
   readonly declared: Declared;
@@ -28,24 +28,40 @@ interface Explored {
 
 /** Returns the exit status. */
 export function race(names: readonly string[], options: RaceOptions): number {
-  if (options.merge === true) return merge(names, options);
-  if (options.all !== true && names.length === 0) return list(options);
+  if (options.merge === true) {
+    mustGoWith('--merge', options, 'merge');
+    return merge(names, options);
+  }
+  if (options.all !== true && names.length === 0) {
+    mustGoWith('the list of scenarios', options);
+    return list(options);
+  }
   if (options.all === true && names.length > 0) throw new UsageError('--all explores every scenario: name none');
   const chosen = options.all === true ? SCENARIOS : names.map(named);
-  if (options.replay !== undefined) return replayOne(chosen, options.replay, options);
+  if (options.replay !== undefined) {
+    mustGoWith('--replay', options, 'replay', 'all', 'variant');
+    return replayOne(chosen, options.replay, options);
+  }
   const search = searchOptions(options);
   const explored = chosen.flatMap((declared) =>
     variantsOf(declared, options).map((variant) => run(declared, variant, search)),
   );
   endProgress();
-  if (options.json === true) print(JSON.stringify(explored.map(exploredJson), null, 1));
-  else tell(explored, options.all === true);
+  return report(explored, options.json === true, options.all === true);
+}
+
+function report(explored: readonly Explored[], isJson: boolean, isBrief: boolean): number {
+  if (isJson) print(JSON.stringify(explored.map(exploredJson), null, 1));
+  else tell(explored, isBrief);
   return explored.every(({ wrong }) => wrong.length === 0) ? 0 : EXIT_MISMATCH;
 }
 
-function named(name: string): Declared {
+const named = (name: string): Declared => asked(() => scenarioNamed(name));
+
+/** What was asked for by a name; UsageError where there is no such thing. */
+function asked<T>(find: () => T): T {
   try {
-    return scenarioNamed(name);
+    return find();
   } catch (failure) {
     throw new UsageError((failure as Error).message);
   }
@@ -53,12 +69,7 @@ function named(name: string): Declared {
 
 function variantsOf({ name, variants }: Declared, { variant }: RaceOptions): readonly Variant[] {
   if (variant === undefined) return variants;
-  const found = variants.filter(({ label }) => label === variant);
-  if (found.length === 0)
-    throw new UsageError(
-      `${name} has no variant ${JSON.stringify(variant)}; it has ${variants.map(({ label }) => label).join(', ')}`,
-    );
-  return found;
+  return [asked(() => variantOf(name, variant))];
 }
 
 function run(declared: Declared, variant: Variant, search: ExploreOptions): Explored {
@@ -177,27 +188,24 @@ function merge(files: readonly string[], { json }: RaceOptions): number {
   if (files.length === 0) throw new UsageError('--merge takes the files that --json --shard runs printed');
   const parts = files.map(partsOf);
   const keys = new Set(parts.flatMap((part) => [...part.keys()]));
-  let status = 0;
-  for (const key of keys) {
+  const merged = [...keys].map((key): Explored => {
     const outcome = mergeOutcomes(parts.flatMap((part) => part.get(key) ?? []));
     const [name, label] = key.split('\n') as [string, string];
-    const variant = variantsOf(named(name), { variant: label })[0]!;
-    const wrong = mismatches(variant, outcome);
-    if (wrong.length > 0) status = EXIT_MISMATCH;
-    if (json === true) print(JSON.stringify(exploredJson({ declared: named(name), variant, outcome, wrong })));
-    else tell([{ declared: named(name), variant, outcome, wrong }], true);
-  }
-  return status;
+    const variant = asked(() => variantOf(name, label));
+    return { declared: named(name), variant, outcome, wrong: mismatches(variant, outcome) };
+  });
+  return report(merged, json === true, true);
 }
 
 function partsOf(path: string): ReadonlyMap<string, Outcome> {
   try {
     const parts = JSON.parse(readFileSync(path, 'utf8')) as ReturnType<typeof exploredJson>[];
     return new Map(
-      parts.map(({ name, variant, scenario, coverage, failures }) => [
-        `${name}\n${variant}`,
-        { scenario, coverage, failures },
-      ]),
+      parts.map(({ name, variant, scenario, coverage, failures }) => {
+        mergeOutcomes([{ scenario, coverage, failures }]); // throws where they are something else
+        if (typeof coverage.states !== 'number' || coverage.machine === undefined) throw new TypeError('no coverage');
+        return [`${name}\n${variant}`, { scenario, coverage, failures }];
+      }),
     );
   } catch (failure) {
     if ((failure as NodeJS.ErrnoException).code !== undefined) throw failure;

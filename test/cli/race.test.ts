@@ -50,13 +50,34 @@ describe('pagewalk race', () => {
       writeFileSync(path, pagewalk(args).stdout);
       return path;
     });
-    const merged = JSON.parse(pagewalk(['race', '--merge', ...files, '--json']).stdout);
+    const merged = JSON.parse(pagewalk(['race', '--merge', ...files, '--json']).stdout)[0];
     const rules = (failures: { rule: string; by: string; what: string }[]): string[] =>
       failures.map(({ rule, by, what }) => `${rule} ${by} ${what.replace(/0x[0-9a-f]+|\d+/g, '#')}`).sort();
     expect(rules(merged.failures)).toEqual(rules(whole.failures));
     expect(merged.coverage).toMatchObject({ complete: true });
-    const part = JSON.parse(pagewalk(['race', '--merge', files[0]!, '--json']).stdout);
+    const part = JSON.parse(pagewalk(['race', '--merge', files[0]!, '--json']).stdout)[0];
     expect(part.coverage).toMatchObject({ complete: false, truncated: '1 of 3 parts' });
+  });
+
+  it('merges nothing but what it printed, and says so in one sentence', () => {
+    const path = join(folder, 'other.json');
+    const outcome = { name: 'r4', variant: 'before the fix', scenario: 'r4', coverage: {}, failures: [] };
+    for (const text of [
+      '[{}]',
+      '[null]',
+      '{}',
+      '[',
+      JSON.stringify([outcome]),
+      JSON.stringify([{ ...outcome, failures: [0] }]),
+    ]) {
+      writeFileSync(path, text);
+      const { status, stdout, stderr } = pagewalk(['race', '--merge', path]);
+      expect([status, stdout, stderr]).toEqual([
+        2,
+        '',
+        `pagewalk: ${path}: is not what \`pagewalk race --json\` prints\n`,
+      ]);
+    }
   });
 
   it('says of random schedules that they were random', () => {
@@ -93,6 +114,10 @@ describe('pagewalk race', () => {
     [['race', 'r1', '--all'], '--all explores every scenario'],
     [['race', 'r1', '--replay', 'nonsense'], 'not a schedule: "nonsense"'],
     [['race', '--merge', 'package.json'], 'package.json: is not what'],
+    [['race', '--merge', 'package.json', '--all'], '--all does not go with --merge'],
+    [['race', '--max-states', '9'], '--max-states does not go with the list of scenarios'],
+    [['race', '--replay', 'pw1:0:0:00'], '--replay does not go with the list of scenarios'],
+    [['race', 'r1', '--replay', 'pw1:0:0:00', '--mode', 'random'], '--mode does not go with --replay'],
   ])('refuses %j in one sentence', (args, sentence) => {
     const { status, stdout, stderr } = pagewalk(args);
     expect([status, stdout]).toEqual([2, '']);
