@@ -9,6 +9,8 @@ import type { Scenario } from './scenario.ts';
 import { mixA, mixB } from './state.ts';
 
 const VERSION = 'pw1';
+/** Steps of a schedule at most: more than any search goes. */
+const MAX_STEPS = 1_000_000;
 const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /** A schedule that is none, or that belongs to something else. */
@@ -54,17 +56,19 @@ export function parseSchedule(
   const steps: number[] = [];
   for (const run of runs === '' ? [] : runs.split(',')) {
     const [, page, entry] = /^s(\d+)\.(\d+)$/.exec(run) ?? [];
-    if (page === undefined) steps.push(...actorsOfRun(actors, run));
+    if (page === undefined) addRun(steps, actors, run);
     else splits.set(Number(page), [...(splits.get(Number(page)) ?? []), Number(entry)]);
   }
   return { steps, splits };
 }
 
-function actorsOfRun(actors: readonly Actor[], run: string): number[] {
+function addRun(steps: number[], actors: readonly Actor[], run: string): void {
   const [, name, times = '1'] = /^([a-z]?\d+)(?:x(\d+))?$/.exec(run) ?? [];
   const actor = actors.findIndex((one) => one.name === name);
   if (actor < 0) throw new ScheduleError(`the schedule names ${run}, and there is no such actor`);
-  return new Array<number>(Number(times)).fill(actor);
+  if (steps.length + Number(times) > MAX_STEPS)
+    throw new ScheduleError(`the schedule has more than ${MAX_STEPS} steps`);
+  for (let left = Number(times); left > 0; left--) steps.push(actor);
 }
 
 /** Changes with whatever makes schedules mean something else: machine, calls, walks. */

@@ -34,6 +34,13 @@ describe('schedules as text', () => {
     expect(text([0, 0, 1, w0, 0])).toMatch(/^pw1:[0-9a-f]{6}:0x2,1,w0,0:[0-9a-z]{2}$/);
   });
 
+  it('that name more steps than anything goes are refused before there is an array of them', () => {
+    const whole = text(new Array(1_000_001).fill(0));
+    expect(whole).toMatch(/^pw1:[0-9a-f]{6}:0x1000001:[0-9a-z]{2}$/);
+    expect(() => parseSchedule(scenario, actors, whole)).toThrow(ScheduleError);
+    expect(parseSchedule(scenario, actors, text(new Array(1_000_000).fill(0))).steps).toHaveLength(1_000_000);
+  });
+
   it('tell of slips in copying: of nearly every change of one character, and of a lost end', () => {
     const whole = text([0, 0, 1, 0, 1, 1, 1, 2, 2, 0]);
     let missed = 0;
