@@ -182,11 +182,9 @@ export class DepthFirst extends Search {
       this.#schedule.push(actor);
       this.#sleep = branch.sleep | branch.done;
       branch.done |= bit;
-      const isCode = (this.explored.code & bit) !== 0;
-      const isPreemption =
-        isCode && branch.last >= 0 && branch.last !== actor && (branch.enabled & (1 << branch.last)) !== 0;
-      this.#preemptions = branch.preemptions + (isPreemption ? 1 : 0);
-      this.#last = isCode ? actor : branch.last;
+      const { last, enabled } = branch;
+      this.#preemptions = branch.preemptions + (this.preempts(actor, last, enabled) ? 1 : 0);
+      this.#last = this.isCode(actor) ? actor : last;
       explored.begin(actor);
       this.#phase = 'stepping';
       return true;

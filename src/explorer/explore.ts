@@ -2,14 +2,14 @@
 import { type Coverage, machineText, mergeCoverage } from './coverage.ts';
 import { DepthFirst } from './depth-first.ts';
 import { Explored } from './explored.ts';
-import { minimise } from './minimise.ts';
+import { minimise, switchesOf } from './minimise.ts';
 import { type RandomOptions, RandomSearch } from './random.ts';
 import type { Splits } from './ranges.ts';
 import { Replayer } from './replay.ts';
 import { type ErrorKind, RULES, type RuleName } from './rules.ts';
 import type { Scenario } from './scenario.ts';
 import { parseSchedule, scheduleText } from './schedule.ts';
-import { type Failure, failureKey, type Limits, type Search } from './search.ts';
+import { type Failure, failureKey, kindOf, type Limits, type Search } from './search.ts';
 import { type Trace, traceOf } from './trace.ts';
 
 export interface ExploreOptions extends Limits, Pick<RandomOptions, 'strategy' | 'seed' | 'runs' | 'depth'> {
@@ -174,7 +174,7 @@ function minimal(
       const found = minimises ? minimise(replayer, failure) : failure;
       const { schedule } = found;
       return {
-        kind: RULES[rule].kind,
+        kind: kindOf(failure.violation),
         rule,
         must: RULES[rule].text,
         what,
@@ -182,7 +182,7 @@ function minimal(
         schedule: scheduleText(scenario, actors, splits, schedule),
         steps: schedule.length,
         preemptions: Math.min(found.preemptions, failure.preemptions),
-        switches: schedule.filter((actor, at) => at > 0 && actor !== schedule[at - 1]).length,
+        switches: switchesOf(schedule),
         stepsFound: failure.schedule.length,
       };
     })

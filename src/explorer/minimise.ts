@@ -38,7 +38,8 @@ function pastOfLast({ schedule, touched }: Replayed): number[] {
   return kept.reverse().map((at) => schedule[at]!);
 }
 
-const switchesOf = (schedule: readonly number[]): number =>
+/** How often another actor goes on than before. */
+export const switchesOf = (schedule: readonly number[]): number =>
   schedule.filter((actor, at) => at > 0 && actor !== schedule[at - 1]).length;
 
 /** Draws together runs of one actor that others interrupt for no reason. */

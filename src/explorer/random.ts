@@ -105,10 +105,8 @@ export class RandomSearch extends Search {
     const step = this.#schedule.length;
     if (enabled === 0 || (explored.hasEnded && this.isSettled(enabled))) return undefined;
     const actor = this.#options.strategy === 'uniform' ? this.#uniform(enabled) : this.#byPriority(enabled, step);
-    const isCode = (explored.code & (1 << actor)) !== 0;
-    if (isCode && this.#last >= 0 && this.#last !== actor && (enabled & (1 << this.#last)) !== 0)
-      this.#preemptions += 1;
-    if (isCode) this.#last = actor;
+    if (this.preempts(actor, this.#last, enabled)) this.#preemptions += 1;
+    if (this.isCode(actor)) this.#last = actor;
     return actor;
   }
 

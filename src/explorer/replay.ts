@@ -97,10 +97,8 @@ export class Replayer extends Search {
       if (this.#afterwards === 'go on' || enabled === 0) this.#violations = explored.judgeEnd();
       return undefined;
     }
-    const isCode = (explored.code & (1 << actor)) !== 0;
-    if (isCode && this.#last >= 0 && this.#last !== actor && (enabled & (1 << this.#last)) !== 0)
-      this.#preemptions += 1;
-    if (isCode) this.#last = actor;
+    if (this.preempts(actor, this.#last, enabled)) this.#preemptions += 1;
+    if (this.isCode(actor)) this.#last = actor;
     return actor;
   }
 

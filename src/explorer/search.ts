@@ -5,7 +5,7 @@
  */
 import type { Explored } from './explored.ts';
 import type { Want } from './programs.ts';
-import { RULES, type Violation } from './rules.ts';
+import { type ErrorKind, RULES, type Violation } from './rules.ts';
 
 export interface Failure {
   readonly violation: Violation;
@@ -91,6 +91,16 @@ export abstract class Search {
     return true;
   }
 
+  /** Whether code goes on in place of other code that could: of those enabled, after `last`, an actor's step is next. */
+  protected preempts(actor: number, last: number, enabled: number): boolean {
+    return this.isCode(actor) && last >= 0 && last !== actor && (enabled & (1 << last)) !== 0;
+  }
+
+  /** Whether an actor's steps are those of a program. */
+  protected isCode(actor: number): boolean {
+    return (this.explored.code & (1 << actor)) !== 0;
+  }
+
   /** Whether limits are reached; tells of progress now and then. */
   protected isOver(depth: number): boolean {
     if (this.truncated !== undefined) return true;
@@ -127,4 +137,4 @@ export abstract class Search {
   }
 }
 
-export const kindOf = ({ rule }: Violation): string => RULES[rule].kind;
+export const kindOf = ({ rule }: Violation): ErrorKind => RULES[rule].kind;
