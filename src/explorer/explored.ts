@@ -234,7 +234,7 @@ export class Explored {
     const { value, frame } = effects;
     this.programs.goOn(actor, node, value, frame);
     this.witness?.(event, actor, node, value, frame);
-    this.#oracle.after(event, value, frame);
+    this.#oracle.after(event, value);
     this.violations.push(...this.#oracle.take());
     return this.violations.length === 0;
   }
@@ -265,7 +265,7 @@ export class Explored {
     if (this.violations.push(...this.#oracle.take()) > 0) return;
     this.#effects.store(cpu, entry, level, frame, flags);
     this.#buffers!.drop(cpu);
-    this.#oracle.after(event, 0, 0);
+    this.#oracle.after(event, 0);
   }
 
   #isJudged(rule: RuleName): boolean {

@@ -32,10 +32,10 @@ const HOLDER = 5;
 const FILLED = 6;
 const PAGE_WORDS = 7;
 
-// Words of a CPU's changes: how many there are, and of each its first page, pages, and whether something was replaced; then
-// how many locks it holds.
+// Words of a CPU's changes: how many there are, and of each its first page and pages; then how
+// many locks it holds.
 const CHANGES = 12;
-const CHANGE_WORDS = 5;
+const CHANGE_WORDS = 4;
 const HELD = 1 + CHANGES * CHANGE_WORDS;
 const CPU_WORDS = HELD + 1;
 const MAX_CPUS = 32;
@@ -100,7 +100,7 @@ export class Lives {
     if (this.of(page) === Life.PUBLISHED) this.#ghost.set(at(page, LIFE), Life.DETACHED);
   }
 
-  freed(page: number, _proof: number): void {
+  freed(page: number): void {
     this.#ghost.set(at(page, LIFE), Life.FREE);
   }
 
@@ -145,17 +145,10 @@ export class Lives {
   }
 
   /** The operation in hand of a CPU changed what is mapped at pages. Too many are all of them. */
-  noteChange(cpu: number, first: number, pages: number, how: 'added' | 'replaced'): void {
-    const ghost = this.#ghost;
+  noteChange(cpu: number, first: number, pages: number): void {
     for (let other = 0; other < MAX_CPUS; other++) if (other !== cpu) this.#takeOver(other, first, pages);
-    const base = changesAt(cpu);
-    const count = ghost.get(base);
-    const isFull = count === CHANGES;
-    const to = base + 1 + (isFull ? 0 : count) * CHANGE_WORDS;
-    setNumber(ghost, to, isFull ? 0 : first);
-    setNumber(ghost, to + 2, isFull ? 2 ** 36 : pages);
-    ghost.set(to + 4, how === 'replaced' || isFull ? 1 : 0);
-    if (!isFull) ghost.set(base, count + 1);
+    if (this.#ghost.get(changesAt(cpu)) < CHANGES) this.#add(cpu, first, pages);
+    else this.#set(cpu, 0, 0, 2 ** 36);
   }
 
   /** Ranges of pages that it changed. */
@@ -173,15 +166,7 @@ export class Lives {
 
   /** Whether it changed some of these pages. */
   hasChanged(cpu: number, first: number, pages: number): boolean {
-    const ghost = this.#ghost;
-    const base = changesAt(cpu);
-    const count = ghost.get(base);
-    for (let nth = 0; nth < count; nth++) {
-      const from = base + 1 + nth * CHANGE_WORDS;
-      const start = numberAt(ghost, from);
-      if (first < start + numberAt(ghost, from + 2) && start < first + pages) return true;
-    }
-    return false;
+    return this.changesOf(cpu).some((own) => first < own.first + own.pages && own.first < first + pages);
   }
 
   /** What was changed again is its last changer's to flush: taken out of what others have changed. */
@@ -197,21 +182,22 @@ export class Lives {
       const before = Math.max(0, first - start);
       const after = Math.max(0, end - (first + pages));
       if (before > 0 && after > 0 && count === CHANGES) continue; // no room for two pieces: stays whole
-      setNumber(ghost, from, before > 0 ? start : end - after);
-      setNumber(ghost, from + 2, before > 0 ? before : after);
-      if (before > 0 && after > 0) this.#add(cpu, end - after, after, ghost.get(from + 4));
+      this.#set(cpu, nth, before > 0 ? start : end - after, before > 0 ? before : after);
+      if (before > 0 && after > 0) this.#add(cpu, end - after, after);
     }
   }
 
-  #add(cpu: number, first: number, pages: number, replaced: number): void {
-    const ghost = this.#ghost;
+  #add(cpu: number, first: number, pages: number): void {
     const base = changesAt(cpu);
-    const count = ghost.get(base);
-    const to = base + 1 + count * CHANGE_WORDS;
-    setNumber(ghost, to, first);
-    setNumber(ghost, to + 2, pages);
-    ghost.set(to + 4, replaced);
-    ghost.set(base, count + 1);
+    const count = this.#ghost.get(base);
+    this.#set(cpu, count, first, pages);
+    this.#ghost.set(base, count + 1);
+  }
+
+  #set(cpu: number, nth: number, first: number, pages: number): void {
+    const to = changesAt(cpu) + 1 + nth * CHANGE_WORDS;
+    setNumber(this.#ghost, to, first);
+    setNumber(this.#ghost, to + 2, pages);
   }
 
   operationEnded(cpu: number): void {

@@ -86,7 +86,7 @@ export class Oracle {
   }
 
   /** After it: its outcome. */
-  after(event: SeenEvent, value: number, _frame: number): void {
+  after(event: SeenEvent, value: number): void {
     const { operation, a, b, cpu } = event;
     const page = (frame: number): number => this.#watched.pageOf(frame);
     switch (operation) {
@@ -102,10 +102,10 @@ export class Oracle {
         this.#written(event);
         return;
       case 'writeRun':
-        if (value > 0) this.#changed(event, a, value, 'added');
+        if (value > 0) this.#changed(event, a, value);
         return;
       case 'free':
-        this.lives.freed(page(a), b);
+        this.lives.freed(page(a));
         return;
       case 'lock':
         if (value === 0) this.lives.locked(a === LOCK_PGDIR ? -1 : page(a), cpu);
@@ -202,7 +202,7 @@ export class Oracle {
       // Linked below what nothing leads to any more: whoever replaced that finds it there, and frees it too.
       if (linked >= 0 && at >= 0 && this.lives.of(at) === Life.DETACHED) this.lives.detached(linked);
     }
-    if (!isSame) this.#changed(event, a, 1, old.isPresent ? 'replaced' : 'added');
+    if (!isSame) this.#changed(event, a, 1);
     if (losesDirty(this.#watched, event, old))
       this.#report('keeps-dirty', event, 'D was set by hardware after the entry was read, and is lost', table);
   }
@@ -216,13 +216,13 @@ export class Oracle {
   }
 
   /** Entries of what can be seen have changed: which pages that concerns, and whether each is still one of its states. */
-  #changed({ cpu }: SeenEvent, entry: number, count: number, how: 'added' | 'replaced'): void {
+  #changed({ cpu }: SeenEvent, entry: number, count: number): void {
     const watched = this.#watched;
     const at = watched.pageOf(Math.floor(entry / ENTRIES));
     if (at < 0 || this.lives.of(at) !== Life.PUBLISHED) return;
     const span = spanOf(this.lives.levelOf(at));
     const first = this.lives.firstPage(at) + (entry % ENTRIES) * span;
-    this.lives.noteChange(cpu, first, count * span, how);
+    this.lives.noteChange(cpu, first, count * span);
     if (watched.isAllowed === undefined || this.#without.has('before-or-after')) return;
     for (const page of watched.pages) {
       const linear = page % LINEAR_PAGES;
@@ -261,14 +261,13 @@ export class Oracle {
         this.#report('cached-table', event, `a structure cache of CPU ${other} leads to a table that is freed`, frame);
   }
 
-  /** I9, I11: what this operation wrote is in every TLB as it is now; so is all else that nobody is about to flush. */
+  /** I9, I11: what this operation wrote is in every TLB as it is now. */
   #checkStale(cpu: number, event: SeenEvent): void {
-    const pages = this.lives.changesOf(cpu);
-    for (let other = 0; pages.length > 0 && other < this.#watched.cpus; other++)
-      checkCaches(this.#watched, this.#watched.cachedBy(other, { pages }), (page, pages, what) => {
-        const isOwn = this.lives.hasChanged(cpu, page, pages);
-        if (!isOwn) return;
-        this.#report('no-stale', event, `CPU ${other} still translates ${what} when an operation of CPU ${cpu} ends`);
+    const changed = this.lives.changesOf(cpu);
+    for (let other = 0; changed.length > 0 && other < this.#watched.cpus; other++)
+      checkCaches(this.#watched, this.#watched.cachedBy(other, { pages: changed }), (page, pages, what) => {
+        if (this.lives.hasChanged(cpu, page, pages))
+          this.#report('no-stale', event, `CPU ${other} still translates ${what} when an operation of CPU ${cpu} ends`);
       });
   }
 

@@ -159,10 +159,10 @@ export abstract class RunningOracle implements MachineObserver {
     this.report(event.cpu);
   };
 
-  protected readonly after = (event: SeenEvent, value: number, frame: number): void => {
+  protected readonly after = (event: SeenEvent, value: number): void => {
     if (this.#oracle === undefined) return;
     if (event.by === 'hardware') this.#caches[event.cpu]!.note(event.operation, event.a, event.b, event.c);
-    this.#oracle.after(event, value, frame);
+    this.#oracle.after(event, value);
     this.report(event.cpu);
   };
 

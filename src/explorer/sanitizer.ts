@@ -119,7 +119,7 @@ export class Sanitizer extends RunningOracle {
     } else this.before(event);
   };
 
-  readonly #afterMapping = (event: SeenEvent, value: number, frame: number): void => {
+  readonly #afterMapping = (event: SeenEvent, value: number): void => {
     const { operation, cpu, a } = event;
     if (operation === 'read') {
       this.#reads[cpu]!.note(a, value);
@@ -127,7 +127,7 @@ export class Sanitizer extends RunningOracle {
     }
     if (operation === 'request') this.#hasAsked[cpu] = true;
     else if (operation === 'acknowledge') this.#hasAsked[cpu] = false;
-    this.after(event, value, frame);
+    this.after(event, value);
   };
 
   #end(cpu: number): void {

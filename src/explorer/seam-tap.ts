@@ -6,7 +6,7 @@ export interface TapListener {
   /** Before an operation. May throw, and then it does not happen. */
   before(event: SeenEvent): void;
   /** After it: its outcome. */
-  after(event: SeenEvent, value: number, frame: number): void;
+  after(event: SeenEvent, value: number): void;
 }
 
 /** An event that is used again for the next one. */
@@ -38,9 +38,9 @@ export class SeamTap implements SeamObserver {
     return false;
   }
 
-  leave(value: number, frame: number): void {
+  leave(value: number): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#listener.after(this.#event, value, frame);
+    this.#listener.after(this.#event, value);
   }
 }

@@ -38,7 +38,7 @@ export class TableSanitizer extends RunningOracle {
     }
     const event: SeenEvent = { cpu, by: 'cpu', operation: 'free', a: frame, b: 1, c: 0, d: 0 };
     this.before(event);
-    this.after(event, 0, 0);
+    this.after(event, 0);
   }
 
   /** Reports translations that any CPU still has cached and the tables do not give any more; even of fewer rights. */
