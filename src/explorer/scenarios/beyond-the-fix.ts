@@ -13,7 +13,7 @@ import type { Declared } from '../declared.ts';
 import { type CpuOperation, read, type Scenario, type ScenarioMachine, write } from '../scenario.ts';
 import { hiOfPage, loOfPage } from '../world.ts';
 import { follow, underLock, walkWithoutLock } from './by-hand.ts';
-import { declare, mapped } from './declare.ts';
+import { both, declare, mapped } from './declare.ts';
 
 const RO = PAGE_HYPERVISOR_RO;
 /** Writable, and D is left to hardware. */
@@ -102,10 +102,7 @@ const u8 = { prepare: mapped(M2, CLEAN), walks: [[], [write(pageAt(0))]] };
 /** A write of code leaves D set, wherever page 1 is mapped then. */
 const u8Uniform: Omit<Scenario, 'name' | 'about'> = {
   machine: { behaviour: { ...PAGEWALK_BEHAVIOUR, coalesce: 'uniform' } },
-  prepare: (mm) => {
-    mapped(M2, CLEAN)(mm);
-    mapped(1, RO)(mm);
-  },
+  prepare: both(mapped(M2, CLEAN), mapped(1, RO)),
   cpus: [[map(0, M2, 1, CLEAN)], [use(1, WRITE)]],
   atEnd: (mm) => {
     const superpage = follow(mm, pageAt(1), 2);

@@ -21,8 +21,21 @@ export const declare = (declared: Omit<Declared, 'variants'>, ...cases: readonly
   })),
 });
 
-/** Maps so many pages of the directmap to frames from M2, before the start. */
-export const mapped =
-  (nr: number, flags: number = PAGE_HYPERVISOR): NonNullable<Scenario['prepare']> =>
+/** What stands in the tables at the start. */
+export type Prepare = NonNullable<Scenario['prepare']>;
+
+/** Pages of the directmap that are mapped to frames from `mfn`. */
+export const mappedTo =
+  (page: number, mfn: number, nr = 1, flags: number = PAGE_HYPERVISOR): Prepare =>
   (mm) =>
-    void mapPages(mm, pageAt(0), M2, nr, flags);
+    void mapPages(mm, pageAt(page), mfn, nr, flags);
+
+/** The first so many, to frames from M2. */
+export const mapped = (nr: number, flags: number = PAGE_HYPERVISOR): Prepare => mappedTo(0, M2, nr, flags);
+
+/** One after the other. */
+export const both =
+  (...steps: readonly Prepare[]): Prepare =>
+  (mm) => {
+    for (const step of steps) step(mm);
+  };

@@ -3,14 +3,13 @@
  * where it is wrong; and not where what it takes is missing: one preemption, or what hardware does.
  */
 import { MAP_SMALL_PAGES, PAGE_HYPERVISOR } from '../../hypervisor/flags.ts';
-import type { XenMm } from '../../hypervisor/mm.ts';
 import { D } from '../../mmu/entry.ts';
 import { M2 } from '../calls.ts';
 import type { Declared } from '../declared.ts';
 import type { ErrorKind } from '../rules.ts';
 import { type CpuOperation, read, type Scenario, write } from '../scenario.ts';
 import { walkWithoutLock } from './by-hand.ts';
-import { type Case, declare, mapped } from './declare.ts';
+import { both, type Case, declare, mapped, type Prepare } from './declare.ts';
 import * as mistakes from './mistakes.ts';
 
 const { PAGE } = mistakes;
@@ -42,12 +41,7 @@ function demonstrate({ name, title, about, base, right, wrong, finds, takes }: M
 }
 
 /** The same, and what a shared word says. */
-const mappedAnd =
-  (more: (mm: XenMm) => void): NonNullable<Scenario['prepare']> =>
-  (mm) => {
-    mapped(2)(mm);
-    more(mm);
-  };
+const mappedAnd = (more: Prepare): Prepare => both(mapped(2), more);
 
 /** What CPU 1 has cached at the start and does not use while it is not told to; and words that are no tables. */
 const lazily = {

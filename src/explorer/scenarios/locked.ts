@@ -3,12 +3,11 @@
  * where one is taken away (scripts/mutants-race.mjs).
  */
 import { INVALID_MFN, PAGE_HYPERVISOR, PAGE_HYPERVISOR_RO, PAGE_HYPERVISOR_UC } from '../../hypervisor/flags.ts';
-import { mapPages } from '../../hypervisor/map-pages.ts';
 import { D } from '../../mmu/entry.ts';
 import { destroy, M2, map, mapToFrame, pageAt } from '../calls.ts';
 import type { Declared } from '../declared.ts';
 import { read, type Scenario, write } from '../scenario.ts';
-import { declare, mapped } from './declare.ts';
+import { both, declare, mapped, mappedTo } from './declare.ts';
 
 /** Writable, and D is left to hardware. */
 const CLEAN = PAGE_HYPERVISOR & ~D;
@@ -26,10 +25,7 @@ const changedPiece: Omit<Scenario, 'name' | 'about'> = {
 
 /** A page whose restoring makes a superpage, of which one CPU has the old page cached, no table, and is about to set D. */
 const restoredPage: Omit<Scenario, 'name' | 'about'> = {
-  prepare: (mm) => {
-    mapped(M2)(mm);
-    mapPages(mm, pageAt(0), 9, 1, CLEAN);
-  },
+  prepare: both(mapped(M2), mappedTo(0, 9, 1, CLEAN)),
   cpus: [[map(0, M2)]],
   warm: [[], [read(pageAt(0))]],
   walks: [[], [write(pageAt(0))]],
@@ -39,11 +35,7 @@ const restoredPage: Omit<Scenario, 'name' | 'about'> = {
 
 /** The same by two CPUs: one restores the page, and the other one the last page after it. */
 const restoredByTwo: Omit<Scenario, 'name' | 'about'> = {
-  prepare: (mm) => {
-    mapped(M2)(mm);
-    mapPages(mm, pageAt(0), 9, 1, CLEAN);
-    mapPages(mm, pageAt(1), M2 + 1, 1, PAGE_HYPERVISOR_RO);
-  },
+  prepare: both(mapped(M2), mappedTo(0, 9, 1, CLEAN), mappedTo(1, M2 + 1, 1, PAGE_HYPERVISOR_RO)),
   cpus: [[map(0, M2)], [map(1, M2 + 1)], []],
   warm: [[], [], [read(pageAt(0))]],
   walks: [[], [], [write(pageAt(0))]],
@@ -78,10 +70,7 @@ const emptied: Omit<Scenario, 'name' | 'about'> = {
 
 /** Two CPUs change pages under different locks; a third one has both cached. */
 const twoFlushes: Omit<Scenario, 'name' | 'about'> = {
-  prepare: (mm) => {
-    mapped(1)(mm);
-    mapPages(mm, pageAt(G512), 7, 1, PAGE_HYPERVISOR);
-  },
+  prepare: both(mapped(1), mappedTo(G512, 7)),
   cpus: [[map(0, 9)], [map(G512, 9)], []],
   warm: [[], [], [read(pageAt(0)), read(pageAt(G512))]],
   pages: [pageAt(0), pageAt(G512)],
@@ -90,10 +79,7 @@ const twoFlushes: Omit<Scenario, 'name' | 'about'> = {
 /** One request changes a page, which is flushed alone, and replaces the table after it, of which lines must be evicted. */
 const evicted: Omit<Scenario, 'name' | 'about'> = {
   machine: { cpus: 2, pcids: true },
-  prepare: (mm) => {
-    mapPages(mm, pageAt(M2 - 1), 9, 1, PAGE_HYPERVISOR_UC);
-    mapPages(mm, pageAt(M2), 100, 2, PAGE_HYPERVISOR);
-  },
+  prepare: both(mappedTo(M2 - 1, 9, 1, PAGE_HYPERVISOR_UC), mappedTo(M2, 100, 2)),
   cpus: [[map(M2 - 1, 2 * M2 - 1, 1 + M2, PAGE_HYPERVISOR_UC)]],
   warm: [[], [{ ...read(pageAt(M2)), pcid: 1 }]],
   pages: [M2 - 1, M2].map(pageAt),

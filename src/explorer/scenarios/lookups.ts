@@ -3,24 +3,16 @@
  * too, with lookups that take no lock at all.
  */
 import type { BehaviourName, Locking } from '../../hypervisor/behaviour.ts';
-import { INVALID_MFN, PAGE_HYPERVISOR } from '../../hypervisor/flags.ts';
+import { INVALID_MFN } from '../../hypervisor/flags.ts';
 import { addressAt } from '../../hypervisor/layout.ts';
-import { mapPages, populatePtRange } from '../../hypervisor/map-pages.ts';
-import type { XenMm } from '../../hypervisor/mm.ts';
+import { populatePtRange } from '../../hypervisor/map-pages.ts';
 import { lookUp } from '../../hypervisor/virt-to-xen.ts';
 import { mapToMfn } from '../../hypervisor/xen-map-to-mfn.ts';
 import { destroy, G1, M2, map, pageAt, unmap } from '../calls.ts';
 import type { Declared, Variant } from '../declared.ts';
 import type { ErrorKind } from '../rules.ts';
 import { type CpuOperation, read, type Scenario } from '../scenario.ts';
-
-type Prepare = (mm: XenMm) => void;
-
-const mapped =
-  (...requests: readonly (readonly [page: number, mfn: number, nr: number])[]): Prepare =>
-  (mm) => {
-    for (const [page, mfn, nr] of requests) mapPages(mm, pageAt(page), mfn, nr, PAGE_HYPERVISOR);
-  };
+import { both, mapped, mappedTo, type Prepare } from './declare.ts';
 
 /** Looks a page up in both ways, and finds one of the frames that it may have. */
 const look = (page: number, ...frames: readonly number[]): CpuOperation => ({
@@ -87,7 +79,7 @@ export const LOOKUPS: readonly Declared[] = [
     name: 'last-two',
     title: 'two CPUs destroy the last two pages of a table',
     about: 'Whoever comes second finds the table empty, and frees it, once.',
-    prepare: mapped([0, 7, 1], [1, 9, 1]),
+    prepare: both(mappedTo(0, 7), mappedTo(1, 9)),
     cpus: [[destroy(0)], [destroy(1)]],
     pages: [0, 1],
   }),
@@ -95,7 +87,7 @@ export const LOOKUPS: readonly Declared[] = [
     name: 'superpage-over-page',
     title: 'a superpage is mapped over a table that another CPU writes to',
     about: 'The page is mapped first and overwritten, or comes later and splits the superpage.',
-    prepare: mapped([3, 5, 1]),
+    prepare: mappedTo(3, 5),
     cpus: [[map(1, 9)], [map(0, M2, M2)]],
     pages: [1, 3],
   }),
@@ -103,7 +95,7 @@ export const LOOKUPS: readonly Declared[] = [
     name: 'gigabyte-over-tables',
     title: '1 GiB is mapped over a table to which another CPU adds one',
     about: 'What is linked below while the superpage replaces the table above is found and freed, or never linked.',
-    prepare: mapped([3, 5, 1]),
+    prepare: mappedTo(3, 5),
     cpus: [[map(0, 0, G1)], [map(513, 9)]],
     pages: [3, 513],
   }),
@@ -111,7 +103,7 @@ export const LOOKUPS: readonly Declared[] = [
     name: 'kept-table',
     title: 'a table made by a populate stays when all its pages are unmapped',
     about: 'One CPU populates, the other one unmaps all of the area at once.',
-    prepare: mapped([3, 5, 1]),
+    prepare: mappedTo(3, 5),
     cpus: [[populate(0)], [unmap(0, M2)]],
     pages: [3],
     choices: [
@@ -125,7 +117,7 @@ export const LOOKUPS: readonly Declared[] = [
     title: 'a page is looked up without a lock while a superpage replaces its table',
     about:
       'With locks, a lookup that takes none meets a freed table. Where tables are freed after a grace period it does not.',
-    prepare: mapped([3, 5, 1]),
+    prepare: mappedTo(3, 5),
     cpus: [[look(3, 5, M2 + 3)], [map(0, M2, M2)]],
     pages: [3],
     choices: [
@@ -139,7 +131,7 @@ export const LOOKUPS: readonly Declared[] = [
     name: 'lookup-destroy',
     title: 'a page is looked up without a lock while its table becomes empty',
     about: 'The same where the last page is destroyed.',
-    prepare: mapped([3, 5, 1]),
+    prepare: mappedTo(3, 5),
     cpus: [[look(3, 5)], [destroy(3)]],
     pages: [3],
     choices: [
@@ -153,7 +145,7 @@ export const LOOKUPS: readonly Declared[] = [
     name: 'three-at-once',
     title: 'three CPUs split, coalesce and look up in one table',
     about: 'One restores a superpage, one changes a page of it, one looks up a third page.',
-    prepare: mapped([0, M2, M2], [0, 7, 1]),
+    prepare: both(mapped(M2), mappedTo(0, 7)),
     cpus: [[map(0, M2)], [map(1, 9)], [look(3, M2 + 3)]],
     pages: [0, 1, 3],
     choices: [

@@ -8,7 +8,6 @@ import {
   PAGE_HYPERVISOR_RO,
   PAGE_HYPERVISOR_TABLE,
 } from '../../hypervisor/flags.ts';
-import { mapPages } from '../../hypervisor/map-pages.ts';
 import type { XenMm } from '../../hypervisor/mm.ts';
 import { ENTRIES, type Entry } from '../../hypervisor/tables.ts';
 import { indexAt } from '../../hypervisor/virt-to-xen.ts';
@@ -17,6 +16,7 @@ import type { Frame } from '../../mmu/halves.ts';
 import { M2, map, pageAt } from '../calls.ts';
 import type { Declared } from '../declared.ts';
 import { type CpuOperation, read, type Scenario } from '../scenario.ts';
+import { both, mapped } from './declare.ts';
 
 const RO = PAGE_HYPERVISOR_RO;
 
@@ -81,16 +81,12 @@ const coalesce = (looks: 'before the lock' | 'under the lock'): CpuOperation => 
   meaning: () => {},
 });
 
-const superpage = (mm: XenMm): void => void mapPages(mm, pageAt(0), M2, M2, PAGE_HYPERVISOR);
-
 /** A full L1 table that nobody has coalesced: its last page was restored by hand. */
-function fullTable(mm: XenMm): void {
-  superpage(mm);
-  mapPages(mm, pageAt(0), M2, 1, RO);
+const fullTable = both(mapped(M2), mapped(1, RO), (mm) => {
   const entry = firstL2Entry(mm, l3Table(mm));
   mm.tables.read(entry);
   mm.tables.write(mm.tables.frame * ENTRIES, 1, M2, PAGE_HYPERVISOR);
-}
+});
 
 /** Where the code is right, each CPU's hardware walks. */
 const WALKS = [[read(pageAt(0))], [read(pageAt(0))]];
@@ -99,7 +95,7 @@ const tornSplit = (reads: 'once' | 'twice', locking: 'l3' | 'none-prefix'): Scen
   name: 'r5',
   about: 'a split reads the superpage that another CPU replaces',
   machine: { locking },
-  prepare: superpage,
+  prepare: mapped(M2),
   cpus: [[split(reads)], [map(0, 2 * M2, M2, RO)]],
   pages: [pageAt(0), pageAt(3)],
   ...(locking === 'l3' ? { walks: WALKS } : {}),

@@ -1,18 +1,17 @@
 /** What goes well even without the locks of the fix: map_pgdir_lock and looking again under it are enough for these. */
 import type { Locking } from '../../hypervisor/behaviour.ts';
-import { PAGE_HYPERVISOR, PAGE_HYPERVISOR_RO } from '../../hypervisor/flags.ts';
-import { mapPages } from '../../hypervisor/map-pages.ts';
-import type { XenMm } from '../../hypervisor/mm.ts';
+import { PAGE_HYPERVISOR_RO } from '../../hypervisor/flags.ts';
 import { M2, map, pageAt, unmap } from '../calls.ts';
 import type { Declared } from '../declared.ts';
 import { type CpuOperation, read } from '../scenario.ts';
+import { mapped, mappedTo, type Prepare } from './declare.ts';
 
 const RO = PAGE_HYPERVISOR_RO;
 
 function declare(
   name: string,
   title: string,
-  prepare: (mm: XenMm) => void,
+  prepare: Prepare,
   cpus: readonly (readonly CpuOperation[])[],
   pages: readonly number[],
 ): Declared {
@@ -46,19 +45,17 @@ function declare(
 }
 
 const nothing = (): void => {};
-const superpage = (mm: XenMm): void => void mapPages(mm, pageAt(0), M2, M2, PAGE_HYPERVISOR);
-const onePage = (mm: XenMm): void => void mapPages(mm, pageAt(0), 7, 1, PAGE_HYPERVISOR);
 
 export const QUIET: readonly Declared[] = [
   declare(
     'split-split',
     'two CPUs split one superpage',
-    superpage,
+    mapped(M2),
     [[map(0, 7, 1, RO)], [map(1, 9, 1, RO)]],
     [0, 1, 2],
   ),
   declare('populate', 'two CPUs add the same tables', nothing, [[map(0, 7)], [map(1, 9)]], [0, 1]),
-  declare('unmap-map', 'a page is unmapped, its neighbour mapped', onePage, [[unmap(0)], [map(1, 9)]], [0, 1]),
+  declare('unmap-map', 'a page is unmapped, its neighbour mapped', mappedTo(0, 7), [[unmap(0)], [map(1, 9)]], [0, 1]),
   {
     ...declare(
       'apart',

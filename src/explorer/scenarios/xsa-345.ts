@@ -3,34 +3,19 @@
  * that the locks of the fix leave nothing of it. specs: R1 to R8.
  */
 import type { Locking } from '../../hypervisor/behaviour.ts';
-import { PAGE_HYPERVISOR, PAGE_HYPERVISOR_RO } from '../../hypervisor/flags.ts';
-import { mapPages } from '../../hypervisor/map-pages.ts';
-import type { XenMm } from '../../hypervisor/mm.ts';
+import { PAGE_HYPERVISOR_RO } from '../../hypervisor/flags.ts';
 import { destroy, G1, M2, map, modify, pageAt } from '../calls.ts';
 import type { Declared, Variant } from '../declared.ts';
 import type { ErrorKind } from '../rules.ts';
 import { type CpuOperation, type HardwareAccess, read, type Scenario } from '../scenario.ts';
+import { both, mapped, mappedTo, type Prepare } from './declare.ts';
 
 const RO = PAGE_HYPERVISOR_RO;
 
-/** What stands in the tables at the start. */
-type Prepare = (mm: XenMm) => void;
-
-const mapped =
-  (page: number, mfn: number, nr: number, flags: number = PAGE_HYPERVISOR): Prepare =>
-  (mm) =>
-    void mapPages(mm, pageAt(page), mfn, nr, flags);
-
-const both =
-  (...steps: readonly Prepare[]): Prepare =>
-  (mm) => {
-    for (const step of steps) step(mm);
-  };
-
 /** A 1 GiB page of which page 0 is read-only: one L2, one L1, all else as if it were still a superpage. */
-const brokenGigabyte = both(mapped(0, G1, G1), mapped(0, G1, 1, RO));
+const brokenGigabyte = both(mappedTo(0, G1, G1), mappedTo(0, G1, 1, RO));
 /** The same with 2 MiB: one L1. */
-const broken2M = both(mapped(0, M2, M2), mapped(0, M2, 1, RO));
+const broken2M = both(mapped(M2), mapped(1, RO));
 
 interface Race {
   readonly name: string;
@@ -197,7 +182,7 @@ export const XSA_345: readonly Declared[] = [
     title: 'a split installs what the superpage was before',
     about:
       'CPU 0 copies a superpage into a private table; CPU 1 replaces the superpage by another one and returns; CPU 0 sees "present and a superpage" and links its table.',
-    prepare: mapped(0, M2, M2),
+    prepare: mapped(M2),
     cpus: [[map(0, 9, 1, RO)], [map(0, 2 * M2, M2)]],
     pages: [0, 3],
     finds: ['LostUpdate'],
@@ -209,7 +194,7 @@ export const XSA_345: readonly Declared[] = [
     title: 'a table is torn down while another CPU adds to it',
     about:
       'CPU 0 destroys the last page of an L1 table, finds it empty, unlinks and frees it; CPU 1 had already walked to it, and maps the neighbour.',
-    prepare: mapped(0, 7, 1),
+    prepare: mappedTo(0, 7),
     cpus: [[destroy(0)], [map(1, 9)]],
     pages: [0, 1],
     finds: ['LostUpdate', 'UseAfterFree'],
