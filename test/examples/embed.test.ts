@@ -1,22 +1,11 @@
 /** Runs the examples as their readers do, over the sources instead of the built package. */
 import { execFileSync } from 'node:child_process';
-import { build } from 'esbuild';
 import { expect, it } from 'vitest';
-import { ROOT } from '../package/run-script.ts';
+import { bundledExample } from '../support/example.ts';
 
 async function outputOf(example: string): Promise<string> {
-  const { outputFiles } = await build({
-    absWorkingDir: ROOT,
-    entryPoints: [`examples/${example}.ts`],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    platform: 'node',
-    alias: { pagewalk: './src/index.ts' },
-    logLevel: 'error',
-  });
-  const [bundled] = outputFiles;
-  return execFileSync(process.execPath, ['--input-type=module', '-'], { input: bundled!.text, encoding: 'utf8' });
+  const input = await bundledExample(example);
+  return execFileSync(process.execPath, ['--input-type=module', '-'], { input, encoding: 'utf8' });
 }
 
 it('embed: a guest runs on demand paging, prints through a device, and is stopped at its mistake', async () => {

@@ -1,25 +1,10 @@
 /** A mapper of one's own, explored: its missing flush is found, and nothing is when it is mended. */
 import { execFileSync } from 'node:child_process';
-import { build } from 'esbuild';
 import { expect, it } from 'vitest';
-import { ROOT } from '../package/run-script.ts';
+import { bundledExample } from '../support/example.ts';
 
 it('my-own-mapper: the missing flush is found by exploring and by watching; mended, it passes', async () => {
-  const { outputFiles } = await build({
-    absWorkingDir: ROOT,
-    entryPoints: ['examples/my-own-mapper.ts'],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    platform: 'node',
-    alias: {
-      pagewalk: './src/index.ts',
-      'pagewalk/explorer': './src/explorer/index.ts',
-      'pagewalk/hypervisor': './src/hypervisor/index.ts',
-    },
-    logLevel: 'error',
-  });
-  const input = outputFiles[0]!.text;
+  const input = await bundledExample('my-own-mapper');
   const lines = execFileSync(process.execPath, ['--input-type=module', '-'], { input, encoding: 'utf8' })
     .trimEnd()
     .split('\n');

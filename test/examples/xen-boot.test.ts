@@ -3,31 +3,16 @@ import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_proce
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { build } from 'esbuild';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { leafLines, openCpu, openImage } from '../../src/image/index.ts';
-import { ROOT } from '../package/run-script.ts';
 import { IMAGES, newFolder, pagewalk } from '../support/command.ts';
+import { bundledExample } from '../support/example.ts';
 
 const DIRECTMAP = 'ffff830000000000';
 let example = '';
 
 beforeAll(async () => {
-  const { outputFiles } = await build({
-    absWorkingDir: ROOT,
-    entryPoints: ['examples/xen-boot.ts'],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    platform: 'node',
-    alias: {
-      pagewalk: './src/index.ts',
-      'pagewalk/hypervisor': './src/hypervisor/index.ts',
-      'pagewalk/image': './src/image/index.ts',
-    },
-    logLevel: 'error',
-  });
-  example = outputFiles[0]!.text;
+  example = await bundledExample('xen-boot');
 });
 
 const ARGS = ['--input-type=module', '-'];
