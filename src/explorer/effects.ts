@@ -1,6 +1,6 @@
 /**
  * Executes one operation of the seam on the explored machine, through the shipped code that implements it, and notes what
- * it changed. Says what each operation touches.
+ * it changed.
  *
  * Numbers that only grow (of shootdowns, of requests) are given to the code by their order within its operation, so that
  * schedules that differ in nothing else do not differ in them.
@@ -77,7 +77,7 @@ export class Effects {
         return;
       case 'publish':
         tables.publish(a, d, b, c);
-        this.#settleInfo(world.pageOf(b));
+        world.settleInfo(b);
         this.#settleEntries(a, 1);
         return;
       case 'fill':
@@ -86,15 +86,15 @@ export class Effects {
         return;
       case 'scan':
         this.value = tables.runBase(a, b, c);
-        this.#settleInfo(world.pageOf(a));
+        world.settleInfo(a);
         return;
       case 'counters':
         this.value = tables.mayBeRun(a, b) ? 1 : 0;
-        this.#settleInfo(this.#pageOfEntry(a));
+        world.settleInfo(Math.floor(a / ENTRIES));
         return;
       case 'scanEmpty':
         this.value = tables.isEmpty(a, b) ? 1 : 0;
-        this.#settleInfo(world.pageOf(a));
+        world.settleInfo(a);
         return;
       case 'scanTraits':
         this.value = tables.traits(a, b, c);
@@ -105,12 +105,12 @@ export class Effects {
         return;
       case 'alloc':
         this.value = heap.alloc();
-        if (this.value >= 0) this.#settleInfo(world.pageOf(this.value));
+        if (this.value >= 0) world.settleInfo(this.value);
         this.#world.settleShared();
         return;
       case 'detach':
         world.frames.words[world.pageOf(a) * INFO_WORDS + DETACHED] = world.control[SHOOTDOWNS]!;
-        this.#settleInfo(world.pageOf(a));
+        world.settleInfo(a);
         return;
       case 'free':
         this.#free(cpu, a, b);
@@ -237,7 +237,7 @@ export class Effects {
     const head = world.control[POOL + cpu]!;
     world.hands[cpu]!.heap.free(frame, proof as Proof);
     if (!this.#reuses) world.control[POOL + cpu] = head; // as if it lay at the bottom of a deep pool
-    this.#settleInfo(world.pageOf(frame));
+    world.settleInfo(frame);
     this.#world.settleShared();
   }
 
@@ -261,24 +261,16 @@ export class Effects {
     this.value = 1;
   }
 
-  #pageOfEntry(entry: number): number {
-    return this.#world.pageOf(Math.floor(entry / ENTRIES));
-  }
-
   #settleEntries(entry: number, count: number): void {
     const world = this.#world;
     const at = 2 * world.machine.memory.quadOf(entry);
     if (at < 0) return;
     world.state.settle(world.memory, at, at + 2 * count);
-    this.#settleInfo(this.#pageOfEntry(entry));
-  }
-
-  #settleInfo(page: number): void {
-    if (page >= 0) this.#world.state.settle(this.#world.frames, page * INFO_WORDS, (page + 1) * INFO_WORDS);
+    world.settleInfo(Math.floor(entry / ENTRIES));
   }
 
   #settleLock(what: number): void {
     if (what === LOCK_PGDIR) this.#world.settleShared();
-    else this.#settleInfo(this.#world.pageOf(what));
+    else this.#world.settleInfo(what);
   }
 }
