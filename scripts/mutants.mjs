@@ -191,10 +191,11 @@ export const MUTANTS = [
   ...of('src/mmu/hit-view.ts', [
     [
       'a dropped page stays in the views of other regimes',
-      'for (let regime = 0; regime < 1 << REGIME_BITS; regime++) {',
+      'for (let regime = 0; regime < NO_REGIME; regime++) {',
       'for (let regime = this.#regime; regime === this.#regime; regime++) {',
     ],
-    ['old entries come back when the generations have run out', 'this.tagLo.fill(EMPTY_TAG);', ''],
+    ['accesses at odd halfwords hit', 'const TAG32: number = ~0xffc;', 'const TAG32: number = ~0xffe;'],
+    ['old entries come back when the generations have run out', 'this.slots.fill(EMPTY_TAG);', ''],
   ]),
 
   ...of('src/cpu/invalidation.ts', [
@@ -332,8 +333,8 @@ export const MUTANTS = [
     ],
     [
       'a split store writes its first page before the second is checked',
-      'if (this.faulted !== NONE) return this.faulted;\n    const offset = lo & OFFSET_MASK;\n    if (',
-      'if (this.faulted !== NONE && this.frame >= 0) this.physical.store(this.frame, lo & OFFSET_MASK, 1, valueLo, 0);\n    if (this.faulted !== NONE) return this.faulted;\n    const offset = lo & OFFSET_MASK;\n    if (',
+      'if (vector !== NONE) return vector;\n    const offset = lo & OFFSET_MASK;\n    if (',
+      'if (vector !== NONE && this.frame >= 0) this.physical.store(this.frame, lo & OFFSET_MASK, 1, valueLo, 0);\n    if (vector !== NONE) return vector;\n    const offset = lo & OFFSET_MASK;\n    if (',
     ],
     [
       'CR2 of a fault on the second page is the address of the access',
@@ -372,7 +373,7 @@ export const MUTANTS = [
     ],
     [
       'stores go past dirty bits that were cleared',
-      'flagsTightened: () => this.views.writes.dropAll(),',
+      'flagsTightened: () => this.views.dropWrites(),',
       'flagsTightened: () => {},',
     ],
     [
@@ -395,9 +396,10 @@ export const MUTANTS = [
       'if (large === undefined || this.translator.a20Masked) return;',
       'if (large === undefined) return;',
     ],
+    ['a hit after a fault leaves the fault', 'else this.views.close();', ''],
     [
       '`service` does not notice other threads',
-      'this.#epoch = epoch;\n    this.views.writes.dropAll();',
+      'this.#epoch = epoch;\n    this.views.dropWrites();',
       'this.#epoch = epoch;',
     ],
   ]),
@@ -412,17 +414,29 @@ export const MUTANTS = [
     ],
   ]),
 
+  ...of('src/cpu/views.ts', [
+    [
+      'a change of regime opens views that a fault has closed',
+      'this.#isOpen ? this.#regime : NO_REGIME',
+      'this.#regime',
+    ],
+    [
+      'stores hit under the old key',
+      'this.#keysChanged(this.reads.key, this.writes.key',
+      'this.#keysChanged(this.reads.key, this.reads.key',
+    ],
+  ]),
+
   ...of('src/cpu/hit-path.ts', [
-    ['read32 at odd halfwords hits', 'const TAG32 = TAG8 | 3;', 'const TAG32 = TAG8 | 1;'],
     [
       'a store hits where loads are allowed',
-      'write32(lo: number, hi: number, value: number, stack = 0): number {\n    const view = this.views.writes;',
-      'write32(lo: number, hi: number, value: number, stack = 0): number {\n    const view = this.views.reads;',
+      'write32(lo: number, hi: number, value: number, stack = 0): number {\n    const slots = this.writeSlots;',
+      'write32(lo: number, hi: number, value: number, stack = 0): number {\n    const slots = this.readSlots;',
     ],
     [
       'a fetch hits where loads are allowed',
-      'fetch8(lo: number, hi: number): number {\n    const view = this.views.fetches;',
-      'fetch8(lo: number, hi: number): number {\n    const view = this.views.reads;',
+      'fetch8(lo: number, hi: number): number {\n    const slots = this.fetchSlots;',
+      'fetch8(lo: number, hi: number): number {\n    const slots = this.readSlots;',
     ],
     ['write64 stores the low half twice', 'scratch[1] = valueHi;', 'scratch[1] = valueLo;'],
   ]),

@@ -103,8 +103,7 @@ export class Cpu extends HitPath {
       pkrs: state.pkrs ?? 0,
       ...(state.pdptes === undefined ? {} : { pdptes: state.pdptes }),
     });
-    this.faulted = entered ? NONE : this.translator.raise(GP, 0, 0, 0);
-    return this.faulted;
+    return this.settle(entered ? NONE : this.translator.raise(GP, 0, 0, 0));
   }
 
   /** The walk of an access, step by step; changes nothing. */
@@ -152,6 +151,6 @@ export class Cpu extends HitPath {
   /** RangeError, and nothing changed, for a snapshot of an unknown version or with values that this CPU cannot have. */
   restore(snapshot: CpuSnapshot): void {
     restoreCpu(this.translator, snapshot);
-    this.faulted = NONE;
+    this.settle(NONE);
   }
 }

@@ -1,23 +1,17 @@
 /**
  * The hit path of every access.
  *
- * Each below is the same five lines: select a slot, compare the page (and, through the low bits, the alignment),
+ * Each below is the same four lines: select a slot, compare the page (and, through the low bits, the alignment),
  * move the data. Whatever else there is to know about an access made the page absent from its view, and is the slow
  * path's business. Addresses are (lo, hi) int32 halves; nothing throws and nothing is allocated. `faulted` is 0 after
- * an access that was done, else the vector, with details in `fault`.
+ * an access that was done, else the vector, with details in `fault`; a hit need not say so (see `settle`).
  *
- * Measured (random over 200 pages / sequential, ns): raw typed-array load 1.3 / 0.95, read32 3.1 / 3.1. Key-permuted
- * slots against a generation that is compared: 3.1 against 3.4. docs/decisions/0002-hit-path.md has the other shapes.
+ * Measured: docs/performance.md; other shapes: docs/decisions/0002-hit-path.md. `| 0` after a miss says that it returns an
+ * integer: without it V8 keeps every value as a double or an object (1.1 ns a hit).
  */
 import { FETCH, READ, READ_MODIFY_WRITE, STACK, WRITE } from '../mmu/access.ts';
-import { VIEW_MASK } from '../mmu/hit-view.ts';
+import { SLOT_BITS, SLOT_SHIFT, TAG_HI, TAG8, TAG16, TAG32, TAG64, WORDS } from '../mmu/hit-view.ts';
 import { Processor } from './processor.ts';
-
-// The part of a low half that is compared: the page, and the bits that alignment wants zero.
-const TAG8 = -4096;
-const TAG16 = TAG8 | 1;
-const TAG32 = TAG8 | 3;
-const TAG64 = TAG8 | 7;
 
 // One 64-bit move for a quadword; see mmu/physical-access.ts.
 const scratchQuad = new BigInt64Array(1);
@@ -26,118 +20,103 @@ const scratch = new Int32Array(scratchQuad.buffer);
 export class HitPath extends Processor {
   /** The byte at an address, 0 to 255. `stack` is STACK for an access through SS, so that a bad address is #SS. */
   read8(lo: number, hi: number, stack = 0): number {
-    const view = this.views.reads;
-    const slot = ((lo ^ view.key) >>> 12) & VIEW_MASK;
-    if (view.tagLo[slot] !== (lo & TAG8) || view.tagHi[slot] !== hi) return this.#miss(READ | stack, lo, hi, 1);
-    this.faulted = 0;
-    return this.bytes[((view.word[slot]! << 2) | (lo & 0xfff)) >>> 0]!;
+    const slots = this.readSlots;
+    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#miss(READ | stack, lo, hi, 1) | 0;
+    return this.bytes[((slots[at + WORDS]! << 2) + lo) >>> 0]!;
   }
 
   /** 0 to 65535. */
   read16(lo: number, hi: number, stack = 0): number {
-    const view = this.views.reads;
-    const slot = ((lo ^ view.key) >>> 12) & VIEW_MASK;
-    if (view.tagLo[slot] !== (lo & TAG16) || view.tagHi[slot] !== hi) return this.#miss(READ | stack, lo, hi, 2);
-    this.faulted = 0;
-    return this.halfwords[(view.word[slot]! << 1) | ((lo >>> 1) & 0x7ff)]!;
+    const slots = this.readSlots;
+    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#miss(READ | stack, lo, hi, 2) | 0;
+    return this.halfwords[((slots[at + WORDS]! << 1) + (lo >>> 1)) | 0]!;
   }
 
   /** A signed 32-bit value. */
   read32(lo: number, hi: number, stack = 0): number {
-    const view = this.views.reads;
-    const slot = ((lo ^ view.key) >>> 12) & VIEW_MASK;
-    if (view.tagLo[slot] !== (lo & TAG32) || view.tagHi[slot] !== hi) return this.#miss(READ | stack, lo, hi, 4);
-    this.faulted = 0;
-    return this.words[view.word[slot]! | ((lo >>> 2) & 0x3ff)]!;
+    const slots = this.readSlots;
+    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#miss(READ | stack, lo, hi, 4) | 0;
+    return this.words[(slots[at + WORDS]! + (lo >>> 2)) | 0]!;
   }
 
   /** The low half; the high one is left in `valueHi`. Where aligned, one 64-bit load. */
   read64(lo: number, hi: number, stack = 0): number {
-    const view = this.views.reads;
-    const slot = ((lo ^ view.key) >>> 12) & VIEW_MASK;
-    if (view.tagLo[slot] !== (lo & TAG64) || view.tagHi[slot] !== hi) return this.#miss(READ | stack, lo, hi, 8);
-    this.faulted = 0;
-    scratchQuad[0] = this.quads[(view.word[slot]! >>> 1) | ((lo >>> 3) & 0x1ff)]!;
+    const slots = this.readSlots;
+    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#miss(READ | stack, lo, hi, 8) | 0;
+    scratchQuad[0] = this.quads[((slots[at + WORDS]! >> 1) + (lo >>> 3)) | 0]!;
     this.valueHi = scratch[1]!;
     return scratch[0]!;
   }
 
   /** Instruction fetches, one to eight bytes; `fetchBytes` for longer ones. */
   fetch8(lo: number, hi: number): number {
-    const view = this.views.fetches;
-    const slot = ((lo ^ view.key) >>> 12) & VIEW_MASK;
-    if (view.tagLo[slot] !== (lo & TAG8) || view.tagHi[slot] !== hi) return this.#miss(FETCH, lo, hi, 1);
-    this.faulted = 0;
-    return this.bytes[((view.word[slot]! << 2) | (lo & 0xfff)) >>> 0]!;
+    const slots = this.fetchSlots;
+    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#miss(FETCH, lo, hi, 1) | 0;
+    return this.bytes[((slots[at + WORDS]! << 2) + lo) >>> 0]!;
   }
 
   fetch16(lo: number, hi: number): number {
-    const view = this.views.fetches;
-    const slot = ((lo ^ view.key) >>> 12) & VIEW_MASK;
-    if (view.tagLo[slot] !== (lo & TAG16) || view.tagHi[slot] !== hi) return this.#miss(FETCH, lo, hi, 2);
-    this.faulted = 0;
-    return this.halfwords[(view.word[slot]! << 1) | ((lo >>> 1) & 0x7ff)]!;
+    const slots = this.fetchSlots;
+    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#miss(FETCH, lo, hi, 2) | 0;
+    return this.halfwords[((slots[at + WORDS]! << 1) + (lo >>> 1)) | 0]!;
   }
 
   fetch32(lo: number, hi: number): number {
-    const view = this.views.fetches;
-    const slot = ((lo ^ view.key) >>> 12) & VIEW_MASK;
-    if (view.tagLo[slot] !== (lo & TAG32) || view.tagHi[slot] !== hi) return this.#miss(FETCH, lo, hi, 4);
-    this.faulted = 0;
-    return this.words[view.word[slot]! | ((lo >>> 2) & 0x3ff)]!;
+    const slots = this.fetchSlots;
+    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#miss(FETCH, lo, hi, 4) | 0;
+    return this.words[(slots[at + WORDS]! + (lo >>> 2)) | 0]!;
   }
 
   fetch64(lo: number, hi: number): number {
-    const view = this.views.fetches;
-    const slot = ((lo ^ view.key) >>> 12) & VIEW_MASK;
-    if (view.tagLo[slot] !== (lo & TAG64) || view.tagHi[slot] !== hi) return this.#miss(FETCH, lo, hi, 8);
-    this.faulted = 0;
-    scratchQuad[0] = this.quads[(view.word[slot]! >>> 1) | ((lo >>> 3) & 0x1ff)]!;
+    const slots = this.fetchSlots;
+    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#miss(FETCH, lo, hi, 8) | 0;
+    scratchQuad[0] = this.quads[((slots[at + WORDS]! >> 1) + (lo >>> 3)) | 0]!;
     this.valueHi = scratch[1]!;
     return scratch[0]!;
   }
 
   /** Stores the low 8 bits. Returns 0 or the vector. */
   write8(lo: number, hi: number, value: number, stack = 0): number {
-    const view = this.views.writes;
-    const slot = ((lo ^ view.key) >>> 12) & VIEW_MASK;
-    if (view.tagLo[slot] !== (lo & TAG8) || view.tagHi[slot] !== hi)
-      return this.store(WRITE | stack, lo, hi, 1, value, 0);
-    this.bytes[((view.word[slot]! << 2) | (lo & 0xfff)) >>> 0] = value;
-    this.faulted = 0;
+    const slots = this.writeSlots;
+    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.store(WRITE | stack, lo, hi, 1, value, 0);
+    this.bytes[((slots[at + WORDS]! << 2) + lo) >>> 0] = value;
     return 0;
   }
 
   write16(lo: number, hi: number, value: number, stack = 0): number {
-    const view = this.views.writes;
-    const slot = ((lo ^ view.key) >>> 12) & VIEW_MASK;
-    if (view.tagLo[slot] !== (lo & TAG16) || view.tagHi[slot] !== hi)
-      return this.store(WRITE | stack, lo, hi, 2, value, 0);
-    this.halfwords[(view.word[slot]! << 1) | ((lo >>> 1) & 0x7ff)] = value;
-    this.faulted = 0;
+    const slots = this.writeSlots;
+    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.store(WRITE | stack, lo, hi, 2, value, 0);
+    this.halfwords[((slots[at + WORDS]! << 1) + (lo >>> 1)) | 0] = value;
     return 0;
   }
 
   write32(lo: number, hi: number, value: number, stack = 0): number {
-    const view = this.views.writes;
-    const slot = ((lo ^ view.key) >>> 12) & VIEW_MASK;
-    if (view.tagLo[slot] !== (lo & TAG32) || view.tagHi[slot] !== hi)
-      return this.store(WRITE | stack, lo, hi, 4, value, 0);
-    this.words[view.word[slot]! | ((lo >>> 2) & 0x3ff)] = value;
-    this.faulted = 0;
+    const slots = this.writeSlots;
+    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.store(WRITE | stack, lo, hi, 4, value, 0);
+    this.words[(slots[at + WORDS]! + (lo >>> 2)) | 0] = value;
     return 0;
   }
 
   /** Where aligned, one 64-bit store. */
   write64(lo: number, hi: number, valueLo: number, valueHi: number, stack = 0): number {
-    const view = this.views.writes;
-    const slot = ((lo ^ view.key) >>> 12) & VIEW_MASK;
-    if (view.tagLo[slot] !== (lo & TAG64) || view.tagHi[slot] !== hi)
+    const slots = this.writeSlots;
+    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi)
       return this.store(WRITE | stack, lo, hi, 8, valueLo, valueHi);
     scratch[0] = valueLo;
     scratch[1] = valueHi;
-    this.quads[(view.word[slot]! >>> 1) | ((lo >>> 3) & 0x1ff)] = scratchQuad[0]!;
-    this.faulted = 0;
+    this.quads[((slots[at + WORDS]! >> 1) + (lo >>> 3)) | 0] = scratchQuad[0]!;
     return 0;
   }
 
@@ -165,8 +144,8 @@ export class HitPath extends Processor {
     const view = (access & FETCH) !== 0 ? this.views.largeFetches : this.views.largeReads;
     const word = view.find(lo, hi);
     if (word < 0 || (lo & (size - 1)) !== 0) return this.load(access & (STACK | FETCH | READ), lo, hi, size);
-    this.faulted = 0;
-    const value = this.physical.loadRam(word * 4 + (lo & 0x1f_ffff), size);
+    if (size === 4) return this.words[word]!;
+    const value = this.physical.loadRam(word * 4 + (lo & 3), size);
     if (size === 8) this.valueHi = this.physical.hi;
     return value;
   }

@@ -53,8 +53,7 @@ export class LockedPath extends SlowPath {
   }
 
   #exchange(lo: number, hi: number, size: number, valueLo: number, valueHi: number): number {
-    this.faulted = this.locate(lo, hi, size, READ_MODIFY_WRITE);
-    if (this.faulted !== NONE) return 0;
+    if (this.settle(this.locate(lo, hi, size, READ_MODIFY_WRITE)) !== NONE) return 0;
     const { physical, frame, secondFrame } = this;
     const offset = lo & OFFSET_MASK;
     if (secondFrame < 0) {
@@ -76,8 +75,7 @@ export class LockedPath extends SlowPath {
     valueLo: number,
     valueHi: number,
   ): number {
-    this.faulted = this.locate(lo, hi, size, READ_MODIFY_WRITE);
-    if (this.faulted !== NONE) return 0;
+    if (this.settle(this.locate(lo, hi, size, READ_MODIFY_WRITE)) !== NONE) return 0;
     const { physical, frame, secondFrame } = this;
     const offset = lo & OFFSET_MASK;
     // As a load gives them.

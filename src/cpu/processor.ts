@@ -104,8 +104,7 @@ export class Processor extends LockedPath {
     const drop = registers.taskSwitchCr3(cr3);
     if (drop !== REFUSED) return this.#finish(drop);
     this.translator.finish(DROP_ALL);
-    this.faulted = this.translator.raise(policy.taskSwitchPdpteFault, 0, 0, 0);
-    return this.faulted;
+    return this.settle(this.translator.raise(policy.taskSwitchPdpteFault, 0, 0, 0));
   }
 
   /** INVLPG. A non-canonical operand does nothing. */
@@ -122,7 +121,7 @@ export class Processor extends LockedPath {
   invpcid(type: number, pcidLo: number, pcidHi: number, lo: number, hi: number): number {
     const { translator } = this;
     const { registers, features } = translator;
-    this.faulted = NONE;
+    this.settle(NONE);
     if (!features.invpcid) return this.#refuse(UD);
     if (registers.cpl !== 0 || type < 0 || type > 3 || pcidHi !== 0 || pcidLo >>> 12 !== 0) return this.#refuse(GP);
     if (type < 2 && (registers.cr4 & CR4_PCIDE) === 0 && pcidLo !== 0) return this.#refuse(GP);
@@ -167,13 +166,11 @@ export class Processor extends LockedPath {
   }
 
   #finish(drop: number): number {
-    this.faulted = this.translator.finish(drop);
-    return this.faulted;
+    return this.settle(this.translator.finish(drop));
   }
 
   #refuse(vector: number): number {
-    this.faulted = this.translator.raise(vector, 0, 0, 0);
-    return this.faulted;
+    return this.settle(this.translator.raise(vector, 0, 0, 0));
   }
 
   /** A register changed that needs no flush: what follows from it is recomputed, hit views start anew. */

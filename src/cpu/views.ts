@@ -3,7 +3,10 @@
  * Writes through large pages have no view of their own: dirty bits are kept per 4 KiB page.
  */
 import { FETCH, WRITE } from '../mmu/access.ts';
-import { HitView } from '../mmu/hit-view.ts';
+import { HitView, NO_REGIME } from '../mmu/hit-view.ts';
+
+/** Is told the keys that the hit path must use from now on. */
+export type KeysChanged = (reads: number, writes: number, fetches: number) => void;
 
 export class Views {
   readonly reads: HitView = new HitView(12);
@@ -13,12 +16,42 @@ export class Views {
   readonly largeFetches: HitView = new HitView(21);
   readonly #all: readonly HitView[] = [this.reads, this.writes, this.fetches, this.largeReads, this.largeFetches];
 
+  #regime = 0;
+  #isOpen = true;
+  #keysChanged: KeysChanged = () => {};
+
+  /** Tells the keys now, and each time they change. */
+  subscribe(keysChanged: KeysChanged): void {
+    this.#keysChanged = keysChanged;
+    this.#tell();
+  }
+
   useRegime(regime: number): void {
-    for (const view of this.#all) view.useRegime(regime);
+    this.#regime = regime;
+    this.#choose();
+  }
+
+  /** After a fault: no access is a hit until the views are open again, so that the slow path can forget the fault. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#choose();
+  }
+
+  open(): void {
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    this.#choose();
   }
 
   dropAll(): void {
     for (const view of this.#all) view.dropAll();
+    this.#tell();
+  }
+
+  dropWrites(): void {
+    this.writes.dropAll();
+    this.#tell();
   }
 
   /** Drops what was derived from the TLB entry of a 4 KiB page. */
@@ -38,5 +71,15 @@ export class Views {
   largeOf(access: number): HitView | undefined {
     if ((access & WRITE) !== 0) return undefined;
     return (access & FETCH) !== 0 ? this.largeFetches : this.largeReads;
+  }
+
+  #choose(): void {
+    const regime = this.#isOpen ? this.#regime : NO_REGIME;
+    for (const view of this.#all) view.useRegime(regime);
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#keysChanged(this.reads.key, this.writes.key, this.fetches.key);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What makes a hit five lines: linear pages whose accesses of one kind need no question but the address. Derived from TLB
+ * What makes a hit four lines: linear pages whose accesses of one kind need no question but the address. Derived from TLB
  * entries, per regime; never the truth, and never there without its TLB entry.
  *
  * Everything that asks for a second look is simply absent: devices, ROM, code pages, clean pages (for writes), watched
@@ -7,17 +7,31 @@
  *
  * The key permutes the slots: a page lies at `(page ^ key)`, so an entry of another regime or generation is never met
  * under the current key, and dropping everything means taking the next key. Two bits of the key are the regime, ten the
- * generation; when those run out, the arrays are cleared once. Shapes compared: docs/decisions/0002-hit-path.md.
+ * generation; when those run out, the slots are cleared once. Shapes compared: docs/decisions/0002-hit-path.md.
  */
 
 /** Slots of a view of 4 KiB pages. */
 export const VIEW_SLOTS: number = 1 << 12;
-export const VIEW_MASK: number = VIEW_SLOTS - 1;
 
 /** Backing pages that views may hold: the hit path computes positions in the buffer as 32-bit numbers, which end at 4 GiB. */
 export const VIEW_PAGES: number = 1 << 20;
 
+// How the hit path finds an address of a 4 KiB page: its slot begins at `((lo ^ key) >>> SLOT_SHIFT) & SLOT_BITS`.
+// (esbuild puts such constants where they are used only from files without imports.)
+export const SLOT_SHIFT: number = 10;
+export const SLOT_BITS: number = 0x3ffc;
+// Words of a slot: the low half of the page's address, the high one, and what makes `lo >>> 2` an index into the buffer.
+export const TAG_HI: number = 1;
+export const WORDS: number = 2;
+// The part of a low half that is compared: the page, and the bits that alignment wants zero.
+export const TAG8: number = ~0xfff;
+export const TAG16: number = ~0xffe;
+export const TAG32: number = ~0xffc;
+export const TAG64: number = ~0xff8;
+
 const REGIME_BITS = 2;
+/** A regime that nothing is ever filled under: while it is used, every access misses. */
+export const NO_REGIME: number = 3;
 /** A tag no access has: bits 11:6 never take part in a comparison. */
 const EMPTY_TAG = 1 << 11;
 
@@ -26,11 +40,8 @@ export class HitView {
   readonly shift: number;
   /** XORed into the address before it selects a slot. */
   key = 0;
-  /** Low half of the address of each entry's page. */
-  readonly tagLo: Int32Array;
-  readonly tagHi: Int32Array;
-  /** Index of the page's first 32-bit word in the buffer of memory. */
-  readonly word: Int32Array;
+  /** Four words a slot, of which the last one is unused: a slot does not straddle cache lines. */
+  readonly slots: Int32Array;
 
   readonly #mask: number;
   readonly #generationBits: number;
@@ -42,12 +53,10 @@ export class HitView {
     const slotBits = Math.min(12, 32 - shift); // slots are chosen by bits of the low half
     this.#mask = (1 << slotBits) - 1;
     this.#generationBits = slotBits - REGIME_BITS;
-    this.tagLo = new Int32Array(1 << slotBits).fill(EMPTY_TAG);
-    this.tagHi = new Int32Array(1 << slotBits);
-    this.word = new Int32Array(1 << slotBits);
+    this.slots = new Int32Array(4 << slotBits).fill(EMPTY_TAG);
   }
 
-  /** Chooses the regime whose entries are met from now on, 0 to 3. Others stay. */
+  /** Chooses the regime whose entries are met from now on, 0 to 2 or NO_REGIME. Others stay. */
   useRegime(regime: number): void {
     this.#regime = regime;
     this.key = this.#keyOf(regime);
@@ -58,31 +67,35 @@ export class HitView {
     this.#generation += 1;
     if (this.#generation === 1 << this.#generationBits) {
       this.#generation = 0;
-      this.tagLo.fill(EMPTY_TAG);
+      this.slots.fill(EMPTY_TAG);
     }
     this.useRegime(this.#regime);
   }
 
-  /** Adds the piece that (lo, hi) lies in, under the current regime. */
+  /** Adds the piece that (lo, hi) lies in, whose first word is at `word` in the buffer, under the current regime. */
   fill(lo: number, hi: number, word: number): void {
-    const slot = this.#slotOf(lo, this.key);
-    this.tagLo[slot] = this.#tagOf(lo);
-    this.tagHi[slot] = hi;
-    this.word[slot] = word;
+    const { slots } = this;
+    const at = this.#slotOf(lo, this.key);
+    const tag = this.#tagOf(lo);
+    slots[at] = tag;
+    slots[at + TAG_HI] = hi;
+    slots[at + WORDS] = word - (tag >>> 2);
   }
 
-  /** Word index of the first word of the piece that (lo, hi) lies in, or -1. */
+  /** Index of the word that (lo, hi) lies in, or -1. */
   find(lo: number, hi: number): number {
-    const slot = this.#slotOf(lo, this.key);
-    return this.tagLo[slot] === this.#tagOf(lo) && this.tagHi[slot] === hi ? this.word[slot]! : -1;
+    const { slots } = this;
+    const at = this.#slotOf(lo, this.key);
+    return slots[at] === this.#tagOf(lo) && slots[at + TAG_HI] === hi ? slots[at + WORDS]! + (lo >>> 2) : -1;
   }
 
   /** Drops the piece that (lo, hi) lies in, from every regime. */
   drop(lo: number, hi: number): void {
+    const { slots } = this;
     const tag = this.#tagOf(lo);
-    for (let regime = 0; regime < 1 << REGIME_BITS; regime++) {
-      const slot = this.#slotOf(lo, this.#keyOf(regime));
-      if (this.tagLo[slot] === tag && this.tagHi[slot] === hi) this.tagLo[slot] = EMPTY_TAG;
+    for (let regime = 0; regime < NO_REGIME; regime++) {
+      const at = this.#slotOf(lo, this.#keyOf(regime));
+      if (slots[at] === tag && slots[at + TAG_HI] === hi) slots[at] = EMPTY_TAG;
     }
   }
 
@@ -91,7 +104,7 @@ export class HitView {
   }
 
   #slotOf(lo: number, key: number): number {
-    return ((lo ^ key) >>> this.shift) & this.#mask;
+    return (((lo ^ key) >>> this.shift) & this.#mask) << 2;
   }
 
   #tagOf(lo: number): number {

@@ -15,10 +15,10 @@ const address = fc
   .map(([near, far, half]) => half + (BigInt(far) << 24n) + (BigInt(near) << 12n));
 const steps = fc.array(
   fc.oneof<fc.MaybeWeightedArbitrary<Step>[]>(
-    { weight: 10, arbitrary: fc.tuple(fc.constant('fill' as const), address, fc.nat(2 ** 31 - 1)) },
+    { weight: 10, arbitrary: fc.tuple(fc.constant('fill' as const), address, fc.nat(2 ** 30 - 1)) },
     { weight: 20, arbitrary: fc.tuple(fc.constant('find' as const), address) },
     { weight: 2, arbitrary: fc.tuple(fc.constant('drop' as const), address) },
-    { weight: 2, arbitrary: fc.tuple(fc.constant('regime' as const), fc.nat(3)) },
+    { weight: 2, arbitrary: fc.tuple(fc.constant('regime' as const), fc.nat(2)) },
     // Often enough to use up the generations.
     {
       weight: 1,
@@ -36,19 +36,20 @@ describe('a hit view', () => {
         const view = new HitView(shift);
         const model = new Map<string, number>();
         let regime = 0;
+        const wordWithin = (at: bigint): number => Number(BigInt.asUintN(shift, at) >> 2n);
         const name = (at: bigint, of = regime): string => `${of} ${at >> BigInt(shift)}`;
         for (const [what, value, word] of run) {
           if (what === 'fill') {
             view.fill(low(value), high(value), word);
             model.set(name(value), word);
-            expect(view.find(low(value), high(value))).toBe(word);
+            expect(view.find(low(value), high(value))).toBe(word + wordWithin(value));
           } else if (what === 'find') {
             const found = view.find(low(value), high(value));
-            expect([-1, model.get(name(value))]).toContain(found);
+            expect([-1, (model.get(name(value)) ?? NaN) + wordWithin(value)]).toContain(found);
             if (found >= 0) hits += 1;
           } else if (what === 'drop') {
             view.drop(low(value), high(value));
-            for (let of = 0; of < 4; of++) model.delete(name(value, of));
+            for (let of = 0; of < 3; of++) model.delete(name(value, of));
             expect(view.find(low(value), high(value))).toBe(-1);
           } else if (what === 'regime') {
             regime = value;
@@ -72,7 +73,7 @@ describe('a hit view', () => {
     expect(view.find(0x1000, 0)).toBe(-1);
     view.fill(0x1000, 0, 22);
     view.useRegime(1);
-    expect(view.find(0x1fff, 0)).toBe(11);
+    expect(view.find(0x1fff, 0)).toBe(11 + 1023);
     view.useRegime(2);
     expect(view.find(0x1000, 0)).toBe(22);
   });
