@@ -28,24 +28,28 @@ export function bundle(outdir, options = {}) {
     metafile: true,
     logLevel: 'error',
     external: ['node:*', ...Object.keys(manifest.dependencies)],
-    plugins: [nodeBuiltins, fieldsWithoutValue],
+    plugins: [nodeBuiltins, forSpeed],
     ...options,
   });
 }
 
 /**
- * Leaves out public fields that a class declares without a value: as they stand they would be `undefined` first, and V8
- * would never again take for granted what the constructor puts there (1.6 ns a hit).
+ * Two things about the source that V8 would otherwise pay for at each access (1.6 ns a hit, and a third of a miss):
+ * fields that a class declares without a value would be `undefined` first, so that V8 never again takes for granted what
+ * the constructor puts there: they are left out. And esbuild puts constants where they are used only if nothing stands in front of
+ * them: imports, which count wherever they stand, go to the end.
  */
-const fieldsWithoutValue = {
-  name: 'fields-without-value',
+const forSpeed = {
+  name: 'for-speed',
   setup({ onLoad }) {
-    onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => ({
-      contents: readFileSync(path, 'utf8').replace(/^ {2}(protected )?(readonly )?\w+: [^=(\n]*;$/gm, ''),
-      loader: 'ts',
-    }));
+    onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
+      const text = readFileSync(path, 'utf8').replace(/^ {2}(protected )?(readonly )?\w+: [^=(\n]*;$/gm, '');
+      const imports = text.match(IMPORTS) ?? [];
+      return { contents: [text.replace(IMPORTS, ''), ...imports].join('\n'), loader: 'ts' };
+    });
   },
 };
+const IMPORTS = /^import [^;]*;$/gm;
 
 /** Bare names of Node's modules, as CommonJS packages require them, become imports: an ES module has no `require`. */
 const nodeBuiltins = {

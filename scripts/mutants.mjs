@@ -146,26 +146,26 @@ export const MUTANTS = [
   ...of('src/mmu/translation-cache.ts', [
     [
       'a flush spares what was filled since the last one',
-      'return stamp > this.#flushed[context]! &&',
-      'return stamp >= this.#flushed[context]! &&',
+      'if (doubles[slot * SLOT_DOUBLES + STAMP]! > lastFlush) return slot;',
+      'if (doubles[slot * SLOT_DOUBLES + STAMP]! >= lastFlush) return slot;',
     ],
     [
       'hit views outlive the TLB entry that was evicted',
-      'this.onEvict(this.#tagLo[victim]!, this.#tagHi[victim]!, this.#shift);',
+      'this.onEvict(words[word + TAG_LO]!, words[word + TAG_HI]!, this.#shift, words[word + RIGHTS]! >>> MARK_SHIFT);',
       '',
     ],
     [
       'global entries are found for PCID 0 only',
-      'return slot >= 0 || !this.#hasGlobal ?',
-      'return slot >= 0 || !this.#hasGlobal || pcid !== 0 ?',
+      'return slot >= 0 || !this.hasGlobal ?',
+      'return slot >= 0 || !this.hasGlobal || pcid !== 0 ?',
     ],
   ]),
 
   ...of('src/mmu/tlb.ts', [
     [
       'INVLPG leaves large pages',
-      'for (let at = 0; at < 3; at++) if (this.#caches[at]!.drop(',
-      'for (let at = 0; at < 1; at++) if (this.#caches[at]!.drop(',
+      'for (let at = 0; at < 3; at++) if (this.caches[at]!.drop(',
+      'for (let at = 0; at < 1; at++) if (this.caches[at]!.drop(',
     ],
     [
       'INVLPG leaves global pages',
@@ -183,16 +183,16 @@ export const MUTANTS = [
     ],
     [
       'INVPCID of an address leaves the deeper structure caches',
-      'for (const cache of this.#caches) cache.drop(lo, hi, pcid);',
-      'this.#caches[3]!.drop(lo, hi, pcid);',
+      'for (const cache of this.caches) cache.drop(lo, hi, pcid);',
+      'this.caches[3]!.drop(lo, hi, pcid);',
     ],
   ]),
 
   ...of('src/mmu/hit-view.ts', [
     [
       'a dropped page stays in the views of other regimes',
-      'for (let regime = 0; regime < NO_REGIME; regime++) {',
-      'for (let regime = this.#regime; regime === this.#regime; regime++) {',
+      'for (let regime = 0; regime < NO_REGIME; regime++) this',
+      'for (let regime = this.#regime; regime === this.#regime; regime++) this',
     ],
     ['accesses at odd halfwords hit', 'const TAG32: number = ~0xffc;', 'const TAG32: number = ~0xffe;'],
     ['old entries come back when the generations have run out', 'this.slots.fill(EMPTY_TAG);', ''],
@@ -414,10 +414,54 @@ export const MUTANTS = [
     ],
   ]),
 
+  ...of('src/cpu/refill.ts', [
+    ['the short way grants what rights deny', '.denial(rights, access) === 0;', '.denial(rights, access) >= 0;'],
+    ['the short way stores without D', 'if ((access & WRITE) !== 0 && (rights & DIRTY) === 0) return false;', ''],
+    [
+      'the short way leaves A to others',
+      '& format.ordinaryLo[level]!) !== ORDINARY',
+      '& format.ordinaryLo[level]! & ~32) !== 1',
+    ],
+    ['the short way meets no reserved bits above bit 31', '|| (entryHi & format.ordinaryHi[level]!) !== 0', ''],
+    [
+      'the short way stores into clean pages and code',
+      '(access & WRITE) === 0 || memory.pages.bytes[page] === PAGE_DIRTY;',
+      'page >= 0;',
+    ],
+    [
+      'the short way keeps global pages for one PCID',
+      'if ((rights & GLOBAL) !== 0 && registers.isGlobalEnabled) return -1;',
+      '',
+    ],
+    ['the short way ignores A20', ' || translator.a20Masked) return -1;', ') return -1;'],
+    [
+      'the short way wraps addresses that are not canonical',
+      ' || !isCanonical(hi, format.mode.linearBits)) return -1;',
+      ') return -1;',
+    ],
+    [
+      'hit views outlive the entry that the short way evicts',
+      'views.dropMarked(words[word + TAG_LO]!, words[word + TAG_HI]!, words[word + RIGHTS]! >>> MARK_SHIFT);',
+      '',
+    ],
+    ['the short way finds what was flushed', 'STAMP]! <= lastFlush) {', 'STAMP]! < lastFlush) {'],
+    [
+      'the short way finds entries of other PCIDs',
+      'if (words[word + CONTEXT] !== pcid) {',
+      'if (words[word + CONTEXT]! < 0) {',
+    ],
+    ['the short way forgets the rights of the entries above', 'let { rights } = structures;', 'let rights = 3;'],
+  ]),
+
   ...of('src/cpu/views.ts', [
     [
+      'an evicted entry takes the view of another kind with it',
+      'const kind = (mark / NO_REGIME) | 0;',
+      'const kind = 0;',
+    ],
+    [
       'a change of regime opens views that a fault has closed',
-      'this.#isOpen ? this.#regime : NO_REGIME',
+      'this.isOpen ? this.#regime : NO_REGIME',
       'this.#regime',
     ],
     [

@@ -4,6 +4,7 @@
 export type { CacheOptions } from './cpu/cache-options.ts';
 export type { Counters } from './cpu/counters.ts';
 export { Cpu, type CpuState, type MappedRun } from './cpu/cpu.ts';
+export type { CpuOptions } from './cpu/cpu-options.ts';
 export { CPU_SNAPSHOT_VERSION, type CpuSnapshot } from './cpu/cpu-snapshot.ts';
 export type { ExplainedWalk, Step } from './cpu/explain.ts';
 export { AC, type Fault, FaultError, GP, NONE, PF, SS, TS, UD } from './cpu/fault.ts';
@@ -19,7 +20,6 @@ export {
 export { MAX_CPUS, type Mailboxes, StuckError } from './cpu/mailboxes.ts';
 export { MEMORY_SNAPSHOT_VERSION, type MemorySnapshot, restoreMemory, snapshotMemory } from './cpu/memory-snapshot.ts';
 export type { RegisterValues } from './cpu/registers.ts';
-export type { CpuOptions } from './cpu/slow-path.ts';
 export type { Watch, WatchCallback } from './cpu/watchpoints.ts';
 export {
   EXAMINE,

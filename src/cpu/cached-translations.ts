@@ -4,11 +4,11 @@
  * operation of the seam.
  */
 import { GLOBAL } from '../mmu/access.ts';
+import { GLOBAL_CONTEXT } from '../mmu/generations.ts';
 import type { Frame } from '../mmu/halves.ts';
 import type { Seam, SeamObserver } from '../mmu/seam.ts';
 import { StructureCaches } from '../mmu/structure-cache.ts';
 import { Tlb } from '../mmu/tlb.ts';
-import { GLOBAL_CONTEXT } from '../mmu/translation-cache.ts';
 import type { Walker } from '../mmu/walk.ts';
 import { type CacheOptions, cacheShapes } from './cache-options.ts';
 import { Counters } from './counters.ts';
@@ -26,7 +26,10 @@ export class CachedTranslations implements Seam {
   constructor(registers: Registers, caches: CacheOptions) {
     const shapes = cacheShapes(caches);
     this.registers = registers;
-    this.tlb = new Tlb(shapes.tlb, (lo, hi, shift) => this.#dropViews(lo, hi, shift > 12));
+    this.tlb = new Tlb(shapes.tlb, (lo, hi, shift, marks) => {
+      if (shift > 12) this.views.dropAll();
+      else this.views.dropMarked(lo, hi, marks);
+    });
     this.structures = new StructureCaches(shapes.structures);
     this.views.useRegime(registers.regime);
   }

@@ -2,9 +2,10 @@
  * A CPU as plain data, and back: registers, TLB and structure caches, counters. JSON-safe. Hit views are derived and not
  * kept; watchpoints are the embedder's.
  */
+
+import { GLOBAL_CONTEXT } from '../mmu/generations.ts';
 import { hexNumber } from '../mmu/halves.ts';
 import { MEMORY_TYPE_MSRS, MemoryTypeRegisters } from '../mmu/memory-type.ts';
-import { GLOBAL_CONTEXT } from '../mmu/translation-cache.ts';
 import { cr4Lacking, eferLacking } from './control-bits.ts';
 import type { Counters } from './counters.ts';
 import type { Features } from './features.ts';

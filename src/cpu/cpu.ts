@@ -9,13 +9,13 @@ import { physicalHi, physicalLo } from '../mmu/halves.ts';
 import { addressOf, type Leaf, leaves, pageAfter, pageAt, rootsOf, runsOf } from '../mmu/leaves.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 import { EFER_LME } from './control-bits.ts';
+import type { CpuOptions } from './cpu-options.ts';
 import { type CpuSnapshot, restoreCpu, snapshotCpu } from './cpu-snapshot.ts';
 import { type ExplainedWalk, explainWalk, rightsText } from './explain.ts';
 import { GP, NONE } from './fault.ts';
 import { HitPath } from './hit-path.ts';
 import { LongAccess } from './long-access.ts';
 import { Mailboxes } from './mailboxes.ts';
-import type { CpuOptions } from './slow-path.ts';
 
 /** Registers as a debugger or an image gives them; those left out are 0. */
 export interface CpuState {

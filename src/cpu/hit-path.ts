@@ -87,7 +87,8 @@ export class HitPath extends Processor {
   write8(lo: number, hi: number, value: number, stack = 0): number {
     const slots = this.writeSlots;
     const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
-    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.store(WRITE | stack, lo, hi, 1, value, 0);
+    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi)
+      return this.#missStore(WRITE | stack, lo, hi, 1, value, 0);
     this.bytes[((slots[at + WORDS]! << 2) + lo) >>> 0] = value;
     return 0;
   }
@@ -95,7 +96,8 @@ export class HitPath extends Processor {
   write16(lo: number, hi: number, value: number, stack = 0): number {
     const slots = this.writeSlots;
     const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
-    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.store(WRITE | stack, lo, hi, 2, value, 0);
+    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi)
+      return this.#missStore(WRITE | stack, lo, hi, 2, value, 0);
     this.halfwords[((slots[at + WORDS]! << 1) + (lo >>> 1)) | 0] = value;
     return 0;
   }
@@ -103,7 +105,8 @@ export class HitPath extends Processor {
   write32(lo: number, hi: number, value: number, stack = 0): number {
     const slots = this.writeSlots;
     const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
-    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.store(WRITE | stack, lo, hi, 4, value, 0);
+    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi)
+      return this.#missStore(WRITE | stack, lo, hi, 4, value, 0);
     this.words[(slots[at + WORDS]! + (lo >>> 2)) | 0] = value;
     return 0;
   }
@@ -113,7 +116,7 @@ export class HitPath extends Processor {
     const slots = this.writeSlots;
     const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
     if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi)
-      return this.store(WRITE | stack, lo, hi, 8, valueLo, valueHi);
+      return this.#missStore(WRITE | stack, lo, hi, 8, valueLo, valueHi);
     scratch[0] = valueLo;
     scratch[1] = valueHi;
     this.quads[((slots[at + WORDS]! >> 1) + (lo >>> 3)) | 0] = scratchQuad[0]!;
@@ -139,14 +142,27 @@ export class HitPath extends Processor {
     return this.moveBytes(FETCH, lo, hi, target);
   }
 
-  /** Pieces of large pages have a view of their own; then the slow path. */
+  /** Pieces of large pages have a view of their own; then the short way of a miss, then the slow path. */
   #miss(access: number, lo: number, hi: number, size: number): number {
-    const view = (access & FETCH) !== 0 ? this.views.largeFetches : this.views.largeReads;
-    const word = view.find(lo, hi);
-    if (word < 0 || (lo & (size - 1)) !== 0) return this.load(access & (STACK | FETCH | READ), lo, hi, size);
+    if ((lo & (size - 1)) === 0) {
+      let word = ((access & FETCH) !== 0 ? this.views.largeFetches : this.views.largeReads).find(lo, hi);
+      if (word < 0 && this.mayRefill) word = this.refill.find(access, lo, hi);
+      if (word >= 0) return this.#loadWord(word, lo, size);
+    }
+    return this.load(access & (STACK | FETCH | READ), lo, hi, size);
+  }
+
+  #loadWord(word: number, lo: number, size: number): number {
     if (size === 4) return this.words[word]!;
     const value = this.physical.loadRam(word * 4 + (lo & 3), size);
     if (size === 8) this.valueHi = this.physical.hi;
     return value;
+  }
+
+  #missStore(access: number, lo: number, hi: number, size: number, valueLo: number, valueHi: number): number {
+    const word = (lo & (size - 1)) === 0 && this.mayRefill ? this.refill.find(access, lo, hi) : -1;
+    if (word < 0) return this.store(access & (STACK | WRITE), lo, hi, size, valueLo, valueHi);
+    this.physical.storeRam(word * 4 + (lo & 3), size, valueLo, valueHi);
+    return 0;
   }
 }

@@ -5,10 +5,10 @@
 import { HostMemory } from '../mmu/host-memory.ts';
 import { type MemoryOptions, PhysicalMemory, type SharedMemory } from '../mmu/physical-memory.ts';
 import { Cpu } from './cpu.ts';
+import type { CpuOptions } from './cpu-options.ts';
 import { type CpuSnapshot, checkCpuFits, checkCpuSnapshot } from './cpu-snapshot.ts';
 import { Mailboxes } from './mailboxes.ts';
 import { type MemorySnapshot, restoreMemory, snapshotMemory } from './memory-snapshot.ts';
-import type { CpuOptions } from './slow-path.ts';
 
 export interface MachineOptions extends CpuOptions {
   readonly memory: MemoryOptions;

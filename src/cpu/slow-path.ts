@@ -9,23 +9,16 @@ import { MemoryPort } from '../mmu/memory-port.ts';
 import { PAGE_DIRTY } from '../mmu/page-flags.ts';
 import { PhysicalAccess } from '../mmu/physical-access.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
-import type { CacheOptions } from './cache-options.ts';
+import type { CpuOptions } from './cpu-options.ts';
 import { AC, type Fault, GP, NONE, SS } from './fault.ts';
-import { checkFeatures, DEFAULT_POLICY, type Features, INTEL, type Policy } from './features.ts';
+import { checkFeatures, DEFAULT_POLICY, INTEL } from './features.ts';
 import { checkOptions } from './option-values.ts';
+import { Refill } from './refill.ts';
 import { Translator } from './translator.ts';
 import type { Views } from './views.ts';
 import { type Watch, Watchpoints } from './watchpoints.ts';
 
-/** A value that an option does not have (option-values.ts) is a RangeError. */
-export interface CpuOptions {
-  /** Default: `INTEL`. */
-  readonly features?: Partial<Features>;
-  readonly policy?: Partial<Policy>;
-  readonly caches?: CacheOptions;
-}
-
-const WORDS_PER_PAGE = PAGE_SIZE / 4;
+const WORDS_PER_PAGE = 1024;
 const LARGE_SHIFT = 21;
 const LARGE_FRAMES = 1 << (LARGE_SHIFT - 12);
 
@@ -44,6 +37,7 @@ export class SlowPath {
   quads: BigInt64Array;
 
   protected readonly views: Views;
+  protected readonly refill: Refill;
   // What the hit path looks at, as fields of the CPU's own: two loads less an access.
   protected readonly readSlots: Int32Array;
   protected readonly writeSlots: Int32Array;
@@ -76,6 +70,7 @@ export class SlowPath {
     );
     this.fault = this.translator.fault;
     this.views = this.translator.views;
+    this.refill = new Refill(this.translator, memory);
     this.readSlots = this.views.reads.slots;
     this.writeSlots = this.views.writes.slots;
     this.fetchSlots = this.views.fetches.slots;
@@ -113,6 +108,11 @@ export class SlowPath {
   addWatch(watch: Watch): void {
     this.#watchpoints.add(watch);
     this.views.dropAll();
+  }
+
+  /** Whether a miss may take the short way. */
+  protected get mayRefill(): boolean {
+    return this.#usesViews && this.views.isOpen && this.#watchpoints.isEmpty;
   }
 
   removeWatch(watch: Watch): void {
@@ -243,7 +243,8 @@ export class SlowPath {
     // Stores that need to say nothing: to RAM that is dirty already, and no code.
     if ((access & WRITE) !== 0 && memory.pages.bytes[page] !== PAGE_DIRTY) return;
     if (!this.#watchpoints.isEmpty && this.#watchpoints.touches(lo, hi, 12)) return;
-    views.of(access).fill(lo, hi, page * WORDS_PER_PAGE);
+    const mark = views.fill(access, lo, hi, page * WORDS_PER_PAGE);
+    if (translator.level > 0) translator.tlb.mark(mark);
     if (translator.level > 1) this.#fillLargeView(lo, hi, access, page);
   }
 

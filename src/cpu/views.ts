@@ -14,10 +14,12 @@ export class Views {
   readonly fetches: HitView = new HitView(12);
   readonly largeReads: HitView = new HitView(21);
   readonly largeFetches: HitView = new HitView(21);
+  readonly #small: readonly HitView[] = [this.reads, this.writes, this.fetches];
   readonly #all: readonly HitView[] = [this.reads, this.writes, this.fetches, this.largeReads, this.largeFetches];
 
   #regime = 0;
-  #isOpen = true;
+  /** Whether hits are possible: not after a fault. */
+  isOpen = true;
   #keysChanged: KeysChanged = () => {};
 
   /** Tells the keys now, and each time they change. */
@@ -33,14 +35,14 @@ export class Views {
 
   /** After a fault: no access is a hit until the views are open again, so that the slow path can forget the fault. */
   close(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
+    if (!this.isOpen) return;
+    this.isOpen = false;
     this.#choose();
   }
 
   open(): void {
-    if (this.#isOpen) return;
-    this.#isOpen = true;
+    if (this.isOpen) return;
+    this /** Whether hits are possible: not after a fault. */.isOpen = true;
     this.#choose();
   }
 
@@ -61,10 +63,23 @@ export class Views {
     this.fetches.drop(lo, hi);
   }
 
-  /** The view of 4 KiB pages for a kind of access; a read-modify-write is a write. */
-  of(access: number): HitView {
-    if ((access & WRITE) !== 0) return this.writes;
-    return (access & FETCH) !== 0 ? this.fetches : this.reads;
+  /**
+   * Lets hits answer for the 4 KiB page that (lo, hi) lies in, for accesses of one kind under the current regime.
+   * @returns the mark for its TLB entry, by which `dropMarked` finds it
+   */
+  fill(access: number, lo: number, hi: number, word: number): number {
+    const kind = (access & WRITE) !== 0 ? 1 : (access & FETCH) !== 0 ? 2 : 0; // a read-modify-write is a write
+    this.#small[kind]!.fill(lo, hi, word);
+    return 1 << (kind * NO_REGIME + this.#regime);
+  }
+
+  /** Drops what was derived from a TLB entry with these marks: nine places to look at otherwise, for each entry evicted. */
+  dropMarked(lo: number, hi: number, marks: number): void {
+    for (let left = marks; left !== 0; left &= left - 1) {
+      const mark = 31 - Math.clz32(left & -left);
+      const kind = (mark / NO_REGIME) | 0;
+      this.#small[kind]!.dropUnder(mark - kind * NO_REGIME, lo, hi);
+    }
   }
 
   /** The view of large pages for a kind of access; none for writes. */
@@ -74,7 +89,7 @@ export class Views {
   }
 
   #choose(): void {
-    const regime = this.#isOpen ? this.#regime : NO_REGIME;
+    const regime = this.isOpen ? this.#regime : NO_REGIME;
     for (const view of this.#all) view.useRegime(regime);
     this.#tell();
   }

@@ -1,5 +1,5 @@
 /** Rules about what TLBs hold, judged by the tables as they are. */
-import { GLOBAL_CONTEXT } from '../mmu/translation-cache.ts';
+import { GLOBAL_CONTEXT } from '../mmu/generations.ts';
 import type { CachedEntry } from './cached.ts';
 import { type SeenMemory, spanOf, walkFor } from './tables-seen.ts';
 

@@ -5,8 +5,8 @@
  */
 import type { Translator } from '../cpu/translator.ts';
 import { GLOBAL } from '../mmu/access.ts';
+import { GLOBAL_CONTEXT } from '../mmu/generations.ts';
 import type { Operation } from '../mmu/seam.ts';
-import { GLOBAL_CONTEXT } from '../mmu/translation-cache.ts';
 import { pageOfAddress } from './cache-rules.ts';
 import type { CachedEntry } from './cached.ts';
 import type { PageRange } from './lives.ts';

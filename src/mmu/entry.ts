@@ -28,6 +28,8 @@ export const A: number = 1 << 5;
 export const D: number = 1 << 6;
 /** Maps a page (levels 2 and 3); at level 1 the same bit is PAT. */
 export const PS: number = 1 << 7;
+/** What an entry has set that is in use already. */
+export const ORDINARY: number = P | A;
 /** Global: the translation outlives MOV CR3 when CR4.PGE = 1; only in a leaf. */
 export const G: number = 1 << 8;
 /** PAT of a leaf at level 2 or 3. */

@@ -43,8 +43,8 @@ export class HitView {
   /** Four words a slot, of which the last one is unused: a slot does not straddle cache lines. */
   readonly slots: Int32Array;
 
-  readonly #mask: number;
-  readonly #generationBits: number;
+  #mask = 0;
+  #generationBits = 0;
   #generation = 0;
   #regime = 0;
 
@@ -91,12 +91,14 @@ export class HitView {
 
   /** Drops the piece that (lo, hi) lies in, from every regime. */
   drop(lo: number, hi: number): void {
+    for (let regime = 0; regime < NO_REGIME; regime++) this.dropUnder(regime, lo, hi);
+  }
+
+  /** Drops it from one regime. */
+  dropUnder(regime: number, lo: number, hi: number): void {
     const { slots } = this;
-    const tag = this.#tagOf(lo);
-    for (let regime = 0; regime < NO_REGIME; regime++) {
-      const at = this.#slotOf(lo, this.#keyOf(regime));
-      if (slots[at] === tag && slots[at + TAG_HI] === hi) slots[at] = EMPTY_TAG;
-    }
+    const at = this.#slotOf(lo, this.#keyOf(regime));
+    if (slots[at] === this.#tagOf(lo) && slots[at + TAG_HI] === hi) slots[at] = EMPTY_TAG;
   }
 
   #keyOf(regime: number): number {

@@ -41,14 +41,26 @@ export class MemoryPort implements Seam {
       this.lo = -1;
       this.hi = size === 8 ? -1 : 0;
     } else if (size === 8) {
-      scratchQuad[0] = memory.quads[page * (PAGE_SIZE / 8) + index]!;
-      this.lo = scratch[0]!;
-      this.hi = scratch[1]!;
+      this.loadQuad(page * (PAGE_SIZE / 8) + index);
     } else {
       this.lo = memory.words[page * (PAGE_SIZE / 4) + index]!;
       this.hi = 0;
     }
     if (observer !== null) observer.leave(this.lo, this.hi);
+  }
+
+  /** The 8-byte entry at index `at` of the buffer's quadwords, into `lo` and `hi`; no observer is asked. */
+  loadQuad(at: number): void {
+    const { memory } = this;
+    if (memory.isShared) {
+      scratchQuad[0] = memory.quads[at]!;
+      this.lo = scratch[0]!;
+      this.hi = scratch[1]!;
+    } else {
+      // No other thread, no tearing, and 2 ns less than through memory once more.
+      this.lo = memory.words[2 * at]!;
+      this.hi = memory.words[2 * at + 1]!;
+    }
   }
 
   /**

@@ -4,7 +4,7 @@
  *
  * Source: SDM 3A, "Paging Modes and Control Bits" and the entry formats of each mode.
  */
-import { G, PS } from './entry.ts';
+import { G, ORDINARY, PS } from './entry.ts';
 import { type Frame, frameFrom } from './halves.ts';
 
 export type PagingModeName = 'none' | '32-bit' | 'pae' | '4-level' | '5-level';
@@ -71,6 +71,9 @@ const bits = (to: number, from: number): number => {
   return mask;
 };
 
+/** Bits of a high half that are set in the frame numbers 2^31 and up. */
+const FRAMES_FROM_2_31 = 0xff800;
+
 /** Reserved masks are looked up by level and by whether the entry maps a page. */
 export const maskIndex = (level: number, leaf: boolean): number => (leaf ? 8 : 0) | level;
 
@@ -86,7 +89,13 @@ export class PagingFormat {
   readonly reservedHi: Int32Array;
   /** Bits of the high half that are frame number: physical address bits 51:32. */
   readonly frameMaskHi: number;
-  readonly #indexMask: number;
+  // Entries about which there is nothing to decide, by level: the low half, under its mask, is ORDINARY (no larger page, nothing
+  // reserved), and of the high half nothing under its mask is set (nothing reserved, a frame below 2^31).
+  readonly ordinaryLo: Int32Array = new Int32Array(6);
+  readonly ordinaryHi: Int32Array = new Int32Array(6);
+  /** Whether this format has such entries: 8-byte ones do. */
+  readonly hasOrdinary: boolean;
+  readonly #indexMask: number = 0;
 
   constructor(mode: PagingMode, options: FormatOptions, frameMaskHi: number = 0xf_ffff) {
     this.mode = mode;
@@ -103,6 +112,17 @@ export class PagingFormat {
       this.pageSizeLevels = (1 << 2) | (mode.levels >= 4 && options.page1gb ? 1 << 3 : 0);
       this.#reserve64Bit(options);
     }
+    this.hasOrdinary = mode.entryBytes === 8;
+    for (let level = 1; level < 6; level++) {
+      const at = maskIndex(level, level === 1);
+      this.ordinaryLo[level] = ORDINARY | this.reservedLo[at]! | (level > 1 ? this.#pageSize(level) : 0);
+      this.ordinaryHi[level] = this.reservedHi[at]! | FRAMES_FROM_2_31;
+    }
+  }
+
+  /** PS, where it makes an entry of `level` map a page. */
+  #pageSize(level: number): number {
+    return (this.pageSizeLevels & (1 << level)) !== 0 ? PS : 0;
   }
 
   /** Lowest linear bit that indexes a table of `level`: also log2 of the bytes that an entry of it spans. */
@@ -113,7 +133,7 @@ export class PagingFormat {
   /** Index of the entry that a linear address selects in a table of `level`. */
   index(level: number, lo: number, hi: number): number {
     const shift = 12 + (level - 1) * this.mode.indexBits;
-    return (shift < 32 ? (lo >>> shift) | (hi << (32 - shift)) : hi >>> (shift - 32)) & this.#indexMask;
+    return (shift < 32 ? (lo >>> shift) | (hi << (32 - shift)) : hi >> (shift - 32)) & this.#indexMask;
   }
 
   /** Whether a present entry maps a page. */

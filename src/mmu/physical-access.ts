@@ -42,7 +42,7 @@ export class PhysicalAccess {
       return;
     }
     if (memory.pages.has(page, PAGE_ROM)) return;
-    this.#storeRam(page * PAGE_SIZE + offset, size, lo, hi);
+    this.storeRam(page * PAGE_SIZE + offset, size, lo, hi);
     memory.noteWrite(page, frame, offset, size);
   }
 
@@ -84,7 +84,8 @@ export class PhysicalAccess {
     return unaligned(bytes, at);
   }
 
-  #storeRam(at: number, size: number, lo: number, hi: number): void {
+  /** Stores at byte `at` of the buffer, and tells nobody. */
+  storeRam(at: number, size: number, lo: number, hi: number): void {
     const { bytes, halfwords, words, quads } = this.memory;
     if ((at & (size - 1)) !== 0) {
       for (let k = 0; k < size; k++) bytes[at + k] = (k < 4 ? lo : hi) >>> (8 * (k & 3));

@@ -6,9 +6,10 @@
  * Source: SDM 3A, "Paging-Structure Caches".
  */
 import { ALL_RIGHTS } from './access.ts';
+import { Generations } from './generations.ts';
 import type { Frame } from './halves.ts';
 import type { PagingFormat } from './paging-mode.ts';
-import { type CacheShape, Generations, TranslationCache } from './translation-cache.ts';
+import { type CacheShape, TranslationCache } from './translation-cache.ts';
 import type { Walker } from './walk.ts';
 
 export class StructureCaches {
@@ -21,22 +22,22 @@ export class StructureCaches {
 
   readonly #generations = new Generations();
   /** By level; index 0 stands for level 2. */
-  readonly #caches: readonly TranslationCache[];
+  protected readonly caches: readonly TranslationCache[];
 
   constructor(shape: CacheShape) {
-    this.#caches = [21, 30, 39, 48].map((shift) => new TranslationCache(shift, shape, this.#generations));
+    this.caches = [21, 30, 39, 48].map((shift) => new TranslationCache(shift, shape, this.#generations));
   }
 
   /** In 32-bit paging a PDE covers 4 MiB. */
   useFormat(format: PagingFormat): void {
-    const pdes = this.#caches[0]!;
+    const pdes = this.caches[0]!;
     if (format.levels >= 2 && pdes.shift !== format.shift(2)) pdes.reshape(format.shift(2));
   }
 
   /** The deepest table known for an address, else the root; left in the fields. */
   find(format: PagingFormat, root: Frame, lo: number, hi: number, pcid: number): void {
     for (let level = 2; level <= format.levels; level++) {
-      const cache = this.#caches[level - 2]!;
+      const cache = this.caches[level - 2]!;
       const slot = cache.find(lo, hi, pcid);
       if (slot < 0) continue;
       this.level = level - 1;
@@ -52,12 +53,12 @@ export class StructureCaches {
   /** Keeps the upper entries of a walk that found a translation: all of them present, well formed and marked accessed. */
   fill(walker: Walker, lo: number, hi: number, pcid: number): void {
     for (let level = walker.top; level > walker.level; level--)
-      this.#caches[level - 2]!.fill(lo, hi, pcid, walker.tables[level - 1]!, walker.rightsSoFar[level]!);
+      this.caches[level - 2]!.fill(lo, hi, pcid, walker.tables[level - 1]!, walker.rightsSoFar[level]!);
   }
 
   /** Drops what would be used for an address. */
   dropAddress(lo: number, hi: number, pcid: number): void {
-    for (const cache of this.#caches) cache.drop(lo, hi, pcid);
+    for (const cache of this.caches) cache.drop(lo, hi, pcid);
   }
 
   flush(pcid: number): void {
@@ -70,13 +71,13 @@ export class StructureCaches {
 
   /** Each live entry: level of the entry cached, address, PCID, table it points to, combined rights. */
   forEach(visit: (level: number, lo: number, hi: number, pcid: number, table: Frame, rights: number) => void): void {
-    this.#caches.forEach((cache, at) => {
+    this.caches.forEach((cache, at) => {
       cache.forEach((lo, hi, pcid, table, rights) => visit(at + 2, lo, hi, pcid, table, rights));
     });
   }
 
   /** Puts an entry back, from a snapshot. */
   restore(level: number, lo: number, hi: number, pcid: number, table: Frame, rights: number): void {
-    this.#caches[level - 2]!.fill(lo, hi, pcid, table, rights);
+    this.caches[level - 2]!.fill(lo, hi, pcid, table, rights);
   }
 }

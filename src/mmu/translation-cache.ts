@@ -5,45 +5,27 @@
  * Invalidation is by generation: each entry carries the clock of its fill, each context the clock of its last flush, so
  * that flushing any amount is O(1). Memory: 32 bytes an entry; with `keep everything` it grows with the entries alive.
  */
+import { type Generations, GLOBAL_CONTEXT } from './generations.ts';
 import type { Frame } from './halves.ts';
 
-/** The context of entries that all PCIDs use. PCIDs are 0 to 4095. */
-export const GLOBAL_CONTEXT: number = 4096;
+// A slot is one half of a cache line: a search touches one or two lines, not one an array (a miss over 64 MiB: 30 ns less).
+// Words of a slot, then its doubles.
+export const SLOT_WORDS: number = 8;
+export const TAG_LO: number = 0;
+export const TAG_HI: number = 1;
+export const CONTEXT: number = 2;
+export const RIGHTS: number = 3;
+export const SLOT_DOUBLES: number = 4;
+export const STAMP: number = 2;
+export const FRAME: number = 3;
 
 /** Contexts of slots without an entry: never used, and dropped. The first ends a search in a cache that grows. */
 const EMPTY = -1;
 const DROPPED = -2;
 
-/** When what was flushed: shared by the caches that one operation flushes together. */
-export class Generations {
-  #clock = 1;
-  #allFlushed = 0; // all contexts but GLOBAL_CONTEXT
-  readonly #flushed: Float64Array = new Float64Array(GLOBAL_CONTEXT + 1);
-
-  /** The stamp of an entry filled now. A double: it does not wrap. */
-  get now(): number {
-    return this.#clock;
-  }
-
-  isLive(context: number, stamp: number): boolean {
-    return stamp > this.#flushed[context]! && (stamp > this.#allFlushed || context === GLOBAL_CONTEXT);
-  }
-
-  /** Drops all entries of one context. */
-  flush(context: number): void {
-    this.#flushed[context] = this.#clock++;
-  }
-
-  /** Drops all entries of all PCIDs, keeping global ones. */
-  flushNonGlobal(): void {
-    this.#allFlushed = this.#clock++;
-  }
-
-  flushAll(): void {
-    this.flushNonGlobal();
-    this.flush(GLOBAL_CONTEXT);
-  }
-}
+/** Rights take 12 bits; above them are marks, of whoever derived something from an entry. */
+export const MARK_SHIFT: number = 12;
+const RIGHTS_MASK = (1 << MARK_SHIFT) - 1;
 
 export type Replacement = 'round-robin' | 'random';
 
@@ -56,39 +38,39 @@ export interface CacheShape {
 }
 
 export class TranslationCache {
-  /** Told of an entry that a fill replaced. */
-  onEvict: (lo: number, hi: number, shift: number) => void = () => {};
+  /** Told of an entry that had to go for another one, with its marks. */
+  onEvict: (lo: number, hi: number, shift: number, marks: number) => void = () => {};
   /** Whether anything was filled since the last time it was known to be empty: lookups of unused caches end here. */
   isUsed = false;
+  /** The slot that was filled last. */
+  slot = 0;
+  // What cpu/refill.ts looks at by itself.
+  words: Int32Array = new Int32Array(0);
+  doubles: Float64Array = new Float64Array(0);
+  ways = 1;
+  /** Whether anything was ever filled for all PCIDs. */
+  hasGlobal = false;
+  readonly generations: Generations;
 
-  #hasGlobal = false;
-  #shift: number;
+  #shift = 12;
   #maskLo = 0;
   #maskHi = 0;
-  readonly #ways: number;
-  readonly #grows: boolean;
-  readonly #replacement: Replacement;
-  readonly #generations: Generations;
-  #setMask = 0;
-  /** Slots that a search may look at: the ways of a set, or all of a cache that grows. */
-  #reach = 0;
+  #grows = false;
+  protected readonly replacement: Replacement;
+  setMask = 0;
   #slotMask = 0;
   /** Slots that are not EMPTY, of a cache that grows. */
   #used = 0;
   #next = 1; // round robin, or the state of the generator
-  #tagLo = new Int32Array(0);
-  #tagHi = new Int32Array(0);
-  #context = new Int32Array(0);
-  #stamp = new Float64Array(0);
-  #frame = new Float64Array(0);
-  #rights = new Int32Array(0);
+  /** Number of slots. */
+  #size = 0;
 
   constructor(shift: number, shape: CacheShape, generations: Generations) {
     this.#shift = shift;
-    this.#generations = generations;
-    this.#replacement = shape.replacement;
+    this.generations = generations;
+    this.replacement = shape.replacement;
     this.#grows = shape.entries === Infinity;
-    this.#ways = shape.ways;
+    this.ways = shape.ways;
     const entries = this.#grows ? 16 : shape.entries;
     for (const [what, value] of Object.entries({ entries, ways: shape.ways }))
       if (!Number.isInteger(value) || (value & (value - 1)) !== 0)
@@ -101,7 +83,12 @@ export class TranslationCache {
 
   /** Whether it has room for any entry. */
   get isOn(): boolean {
-    return this.#context.length > 0;
+    return this.#size > 0;
+  }
+
+  /** Whether it holds a fixed number of entries, and is on. */
+  get isFixed(): boolean {
+    return this.#size > 0 && !this.#grows;
   }
 
   /** Lowest linear bit of the key. */
@@ -114,44 +101,47 @@ export class TranslationCache {
     this.#shift = shift;
     this.#maskLo = shift < 32 ? -(1 << shift) : 0;
     this.#maskHi = shift < 32 ? -1 : -(1 << (shift - 32));
-    this.#context.fill(EMPTY);
-    this.#used = 0;
+    this.#empty();
     this.isUsed = false;
-    this.#hasGlobal = false;
+    this.hasGlobal = false;
   }
 
   /** The slot that translates (lo, hi) for a PCID, its own or global; or -1. */
   find(lo: number, hi: number, pcid: number): number {
     if (!this.isUsed) return -1;
     const slot = this.#find(lo & this.#maskLo, hi & this.#maskHi, pcid);
-    return slot >= 0 || !this.#hasGlobal ? slot : this.#find(lo & this.#maskLo, hi & this.#maskHi, GLOBAL_CONTEXT);
+    return slot >= 0 || !this.hasGlobal ? slot : this.#find(lo & this.#maskLo, hi & this.#maskHi, GLOBAL_CONTEXT);
   }
 
   frameAt(slot: number): Frame {
-    return this.#frame[slot]!;
+    return this.doubles[slot * SLOT_DOUBLES + FRAME]!;
   }
 
   rightsAt(slot: number): number {
-    return this.#rights[slot]!;
+    return this.words[slot * SLOT_WORDS + RIGHTS]! & RIGHTS_MASK;
   }
 
-  /** Adds the entry for (lo, hi) in `context`, a PCID or GLOBAL_CONTEXT. True where it replaced an older one. */
+  /** Adds marks to an entry: bits, to be told when it is evicted. */
+  mark(slot: number, marks: number): void {
+    this.words[slot * SLOT_WORDS + RIGHTS]! |= marks << MARK_SHIFT;
+  }
+
+  /** Keeps the entry for (lo, hi) in `context`, a PCID or GLOBAL_CONTEXT. True where it replaced an older one. */
   fill(lo: number, hi: number, context: number, frame: Frame, rights: number): boolean {
     if (!this.isOn) return false;
-    const tagLo = lo & this.#maskLo;
-    const tagHi = hi & this.#maskHi;
-    const slot = this.#place(tagLo, tagHi, context);
-    const isSame = this.#context[slot] === context && this.#tagLo[slot] === tagLo && this.#tagHi[slot] === tagHi;
-    const replaced = isSame && this.#isLive(slot);
+    const older = this.#find(lo & this.#maskLo, hi & this.#maskHi, context);
+    if (older < 0) this.add(lo, hi, context, frame, rights);
+    else this.#put(older, lo, hi, context, frame, rights);
+    return older >= 0;
+  }
+
+  /** `fill` where `find` has just found nothing; the cache must be on. Returns the slot. */
+  add(lo: number, hi: number, context: number, frame: Frame, rights: number): number {
+    const slot = this.#place(lo & this.#maskLo, hi & this.#maskHi, context);
+    this.#put(slot, lo, hi, context, frame, rights);
     this.isUsed = true;
-    if (context === GLOBAL_CONTEXT) this.#hasGlobal = true;
-    this.#tagLo[slot] = tagLo;
-    this.#tagHi[slot] = tagHi;
-    this.#context[slot] = context;
-    this.#stamp[slot] = this.#generations.now;
-    this.#frame[slot] = frame;
-    this.#rights[slot] = rights;
-    return replaced;
+    if (context === GLOBAL_CONTEXT) this.hasGlobal = true;
+    return slot;
   }
 
   /** Drops the entry for (lo, hi) of one context. True where there was one. */
@@ -159,87 +149,138 @@ export class TranslationCache {
     if (!this.isUsed) return false;
     const slot = this.#find(lo & this.#maskLo, hi & this.#maskHi, context);
     if (slot < 0) return false;
-    this.#context[slot] = DROPPED;
+    this.words[slot * SLOT_WORDS + CONTEXT] = DROPPED;
     return true;
   }
 
   /** Each live entry: tag, context, frame and rights. */
   forEach(visit: (lo: number, hi: number, context: number, frame: Frame, rights: number) => void): void {
-    for (let slot = 0; slot < this.#context.length; slot++)
-      if (this.#isLive(slot))
-        visit(this.#tagLo[slot]!, this.#tagHi[slot]!, this.#context[slot]!, this.#frame[slot]!, this.#rights[slot]!);
+    const words = this.words;
+    for (let slot = 0; slot < this.#size; slot++) {
+      const word = slot * SLOT_WORDS;
+      if (this.isLive(slot))
+        visit(
+          words[word + TAG_LO]!,
+          words[word + TAG_HI]!,
+          words[word + CONTEXT]!,
+          this.frameAt(slot),
+          words[word + RIGHTS]! & RIGHTS_MASK,
+        );
+    }
   }
 
   #find(tagLo: number, tagHi: number, context: number): number {
+    if (this.#grows) return this.#findGrown(tagLo, tagHi, context);
+    const words = this.words;
+    const doubles = this.doubles;
+    const lastFlush = this.generations.lastFlush(context);
     const first = this.#set(tagLo, tagHi, context);
-    for (let nth = 0; nth < this.#reach; nth++) {
-      const slot = (first + nth) & this.#slotMask;
-      const found = this.#context[slot]!;
-      if (found === context && this.#tagLo[slot] === tagLo && this.#tagHi[slot] === tagHi)
-        return this.#generations.isLive(context, this.#stamp[slot]!) ? slot : -1;
-      if (found === EMPTY && this.#grows) return -1;
+    for (let slot = first; slot < first + this.ways; slot++) {
+      const word = slot * SLOT_WORDS;
+      if (words[word + TAG_LO] !== tagLo || words[word + CONTEXT] !== context || words[word + TAG_HI] !== tagHi)
+        continue;
+      if (doubles[slot * SLOT_DOUBLES + STAMP]! > lastFlush) return slot;
     }
     return -1;
   }
 
-  #isLive(slot: number): boolean {
-    const context = this.#context[slot]!;
-    return context >= 0 && this.#generations.isLive(context, this.#stamp[slot]!);
+  #findGrown(tagLo: number, tagHi: number, context: number): number {
+    const first = this.#set(tagLo, tagHi, context);
+    for (let nth = 0; nth < this.#size; nth++) {
+      const slot = (first + nth) & this.#slotMask;
+      const word = slot * SLOT_WORDS;
+      const found = this.words[word + CONTEXT];
+      const isSame = found === context && this.words[word + TAG_LO] === tagLo && this.words[word + TAG_HI] === tagHi;
+      if (isSame && this.isLive(slot)) return slot;
+      if (found === EMPTY) return -1;
+    }
+    return -1;
   }
 
-  /** First slot of a set. High bits are folded in: kernel and user halves would meet under plain low bits. */
+  isLive(slot: number): boolean {
+    const context = this.words[slot * SLOT_WORDS + CONTEXT]!;
+    return context >= 0 && this.doubles[slot * SLOT_DOUBLES + STAMP]! > this.generations.lastFlush(context);
+  }
+
+  /** First slot of a set. */
   #set(tagLo: number, tagHi: number, context: number): number {
     const shift = this.#shift;
-    const page = shift < 32 ? (tagLo >>> shift) | (tagHi << (32 - shift)) : tagHi >>> (shift - 32);
-    const mixed = page ^ (page >>> 10) ^ (tagHi >>> 7) ^ (Math.imul(context, 0x9e3779b1) >>> 16);
-    return (mixed & this.#setMask) * this.#ways;
+    const page = shift < 32 ? (tagLo >>> shift) | (tagHi << (32 - shift)) : tagHi >> (shift - 32);
+    return this.setOf(page, tagHi, context);
   }
 
-  /** Where an entry goes: over its older self, over one that is not live, or over a victim. */
+  /** The same from the low 32 bits of a page number. High bits are folded in: kernel and user halves would meet under plain low bits. */
+  setOf(page: number, tagHi: number, context: number): number {
+    return (
+      ((page ^ (page >>> 10) ^ (tagHi >>> 7) ^ (Math.imul(context, 0x9e3779b1) >>> 16)) & this.setMask) * this.ways
+    );
+  }
+
+  #put(slot: number, lo: number, hi: number, context: number, frame: Frame, rights: number): void {
+    this.slot = slot;
+    const words = this.words;
+    const word = slot * SLOT_WORDS;
+    words[word + TAG_LO] = lo & this.#maskLo;
+    words[word + TAG_HI] = hi & this.#maskHi;
+    words[word + CONTEXT] = context;
+    words[word + RIGHTS] = rights;
+    this.doubles[slot * SLOT_DOUBLES + STAMP] = this.generations.now;
+    this.doubles[slot * SLOT_DOUBLES + FRAME] = frame;
+  }
+
+  /** Where a new entry goes: over one that is not live, or over a victim. */
   #place(tagLo: number, tagHi: number, context: number): number {
-    if (this.#grows && 4 * this.#used >= 3 * this.#context.length) this.#rebuild();
+    if (this.#grows) return this.#placeGrown(tagLo, tagHi, context);
+    const words = this.words;
+    const doubles = this.doubles;
+    const lastFlush = this.generations.lastFlush(context);
     const first = this.#set(tagLo, tagHi, context);
-    let free = -1;
-    for (let nth = 0; nth < this.#reach; nth++) {
-      const slot = (first + nth) & this.#slotMask;
-      const found = this.#context[slot]!;
-      if (found === context && this.#tagLo[slot] === tagLo && this.#tagHi[slot] === tagHi) return slot;
-      if (free < 0 && !this.#isLive(slot)) free = slot;
-      if (found === EMPTY && this.#grows) break;
+    for (let slot = first; slot < first + this.ways; slot++) {
+      const isOwn = words[slot * SLOT_WORDS + CONTEXT] === context; // nearly always
+      if (isOwn ? doubles[slot * SLOT_DOUBLES + STAMP]! <= lastFlush : !this.isLive(slot)) return slot;
     }
-    if (free >= 0) {
-      if (this.#context[free] === EMPTY) this.#used += 1;
-      return free;
-    }
-    const victim = first + this.#victim();
-    this.onEvict(this.#tagLo[victim]!, this.#tagHi[victim]!, this.#shift);
+    const victim = first + this.victim();
+    const word = victim * SLOT_WORDS;
+    this.onEvict(words[word + TAG_LO]!, words[word + TAG_HI]!, this.#shift, words[word + RIGHTS]! >>> MARK_SHIFT);
     return victim;
   }
 
-  #victim(): number {
-    this.#next = this.#replacement === 'random' ? Math.imul(this.#next, 1664525) + 1013904223 : this.#next + 1;
-    return (this.#next >>> (this.#replacement === 'random' ? 16 : 0)) & (this.#ways - 1);
+  #placeGrown(tagLo: number, tagHi: number, context: number): number {
+    if (4 * this.#used >= 3 * this.#size) this.#rebuild();
+    const first = this.#set(tagLo, tagHi, context);
+    let nth = 0;
+    while (this.isLive((first + nth) & this.#slotMask)) nth++; // a quarter is free
+    const slot = (first + nth) & this.#slotMask;
+    if (this.words[slot * SLOT_WORDS + CONTEXT] === EMPTY) this.#used += 1;
+    return slot;
+  }
+
+  /** Chooses the way that goes. */
+  victim(): number {
+    this.#next = this.replacement === 'random' ? Math.imul(this.#next, 1664525) + 1013904223 : this.#next + 1;
+    return (this.#next >>> (this.replacement === 'random' ? 16 : 0)) & (this.ways - 1);
   }
 
   /** Makes room in a cache that grows: what is not live goes, and where that is not enough, the cache doubles. */
   #rebuild(): void {
     const live: number[][] = [];
     this.forEach((...entry) => live.push(entry));
-    this.#allocate(4 * live.length > this.#context.length ? 2 * this.#context.length : this.#context.length);
+    this.#allocate(4 * live.length > this.#size ? 2 * this.#size : this.#size);
     // fill() stamps them now: they are as live as before, since nothing was flushed in between
     for (const [lo, hi, context, frame, rights] of live) this.fill(lo!, hi!, context!, frame!, rights!);
   }
 
   #allocate(entries: number): void {
-    this.#setMask = Math.max(0, entries / this.#ways - 1);
+    this.setMask = Math.max(0, entries / this.ways - 1);
     this.#slotMask = entries - 1;
-    this.#reach = this.#grows ? entries : this.#ways;
+    this.#size = entries;
+    this.words = new Int32Array(entries * SLOT_WORDS);
+    this.doubles = new Float64Array(this.words.buffer);
+    this.#empty();
+  }
+
+  #empty(): void {
+    for (let slot = 0; slot < this.#size; slot++) this.words[slot * SLOT_WORDS + CONTEXT] = EMPTY;
     this.#used = 0;
-    this.#tagLo = new Int32Array(entries);
-    this.#tagHi = new Int32Array(entries);
-    this.#context = new Int32Array(entries).fill(EMPTY);
-    this.#stamp = new Float64Array(entries);
-    this.#frame = new Float64Array(entries);
-    this.#rights = new Int32Array(entries);
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { GLOBAL_CONTEXT } from '../../src/mmu/generations.ts';
 import { PAGING_MODES, PagingFormat } from '../../src/mmu/paging-mode.ts';
 import { Tlb } from '../../src/mmu/tlb.ts';
-import { GLOBAL_CONTEXT } from '../../src/mmu/translation-cache.ts';
 
 const features = {
   maxPhyAddr: 46,

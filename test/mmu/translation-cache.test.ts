@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { type CacheShape, Generations, GLOBAL_CONTEXT, TranslationCache } from '../../src/mmu/translation-cache.ts';
+import { Generations, GLOBAL_CONTEXT } from '../../src/mmu/generations.ts';
+import { type CacheShape, TranslationCache } from '../../src/mmu/translation-cache.ts';
 import { high, joined, low } from '../support/guest.ts';
 
 const shape = (entries: number, ways = 4, replacement: CacheShape['replacement'] = 'round-robin'): CacheShape => ({
