@@ -1,7 +1,8 @@
-// Guests to measure on: 64 MiB of RAM, page tables in its last MiB, linear space from (BASE_LO, HI) on; and streams of
+// Guests to measure on: 64 MiB of RAM, 4 MiB of page tables behind it, linear space from (BASE_LO, HI) on; and streams of
 // offsets into it.
-const RAM = 64 << 20;
-const TABLES = RAM - (1 << 20);
+const RAM = 68 << 20;
+const DATA = 64 << 20;
+const TABLES = DATA;
 
 /** Where linear space begins: a user address. */
 export const BASE_LO = 0x4000_0000;
@@ -21,17 +22,18 @@ export class Guest {
     this.machine = new Machine({ memory: { size: RAM, shared }, caches });
     [this.cpu] = this.machine.cpus;
     this.words = this.machine.memory.words;
-    for (let at = 0; at < TABLES / 4; at++) this.words[at] = Math.imul(at, 0x9e3779b1);
+    for (let at = 0; at < DATA / 4; at++) this.words[at] = Math.imul(at, 0x9e3779b1);
     this.levels = levels;
     this.nextTable = TABLES;
     this.root = this.#table();
+    this.otherRoot = this.#table();
     const cr4 = CR4_PAE | (pcid ? CR4_PCIDE : 0) | (levels === 5 ? CR4_LA57 : 0);
     this.cpu.enter({ cr0: 0x8001_0001, cr3: this.root, cr4, efer: (1 << 8) | (1 << 11), cpl: 3 });
   }
 
-  /** 4 KiB pages: page k of linear space is page k of RAM. */
+  /** 4 KiB pages, over all of RAM again and again. */
   mapSmall(pages) {
-    for (let page = 0; page < pages; page++) this.#set(page * 4096, 1, page * 4096 + (P_RW_US | A | D));
+    for (let page = 0; page < pages; page++) this.#set(page * 4096, 1, physical(page * 4096) + (P_RW_US | A | D));
     return this;
   }
 
@@ -42,16 +44,34 @@ export class Guest {
     return this;
   }
 
+  /** 1 GiB pages, each over the first 64 MiB and what lies behind: loads stay in RAM by their offsets. */
+  mapHuge(pages) {
+    for (let page = 0; page < pages; page++) this.#set(page * 2 ** 30, 3, P_RW_US | A | D | PS);
+    return this;
+  }
+
+  /** So many pieces of 1 GiB more, through the page directory of the first. */
+  repeatGiB(pieces) {
+    const first = this.#slot(0, 3);
+    for (let piece = 1; piece < pieces; piece++) this.words[this.#slot(piece * 2 ** 30, 3)] = this.words[first];
+    return this;
+  }
+
+  /** The same address space once more, under `otherRoot`. */
+  mapped() {
+    this.words.copyWithin(this.otherRoot / 4, this.root / 4, this.root / 4 + 1024);
+    return this;
+  }
+
   /** Physical address of the page-table entry for an offset. */
   entryOf(offset) {
     return 4 * this.#slot(offset, 1);
   }
 
-  /** A root with the same tables below it, for changes of address space. */
-  secondRoot() {
-    const root = this.#table();
-    this.words.copyWithin(root / 4, this.root / 4, this.root / 4 + 1024);
-    return root;
+  /** A load from a page, so that TLB and views hold it. */
+  touch(page) {
+    this.cpu.read8((BASE_LO + page * 4096) | 0, HI);
+    if (this.cpu.faulted !== 0) throw new Error(`page ${page} is not mapped`);
   }
 
   #set(offset, leafLevel, value) {
@@ -79,7 +99,7 @@ export class Guest {
 }
 
 /** Where an offset lies in RAM, in every guest here. */
-export const physical = (offset) => offset % RAM;
+export const physical = (offset) => offset % DATA;
 
 /** A seeded generator: the same stream in every run. */
 function generator(seed) {
@@ -105,3 +125,16 @@ export function pageStream(pages) {
   const random = generator(12345);
   return Int32Array.from({ length: pages }, (_, at) => at * 4096 + random(1024) * 4);
 }
+
+/**
+ * Loads over more than 4 GiB: page << 10 | word, in random order over `pages` pages, or over those of the first 64 MiB of
+ * every GiB (what 1 GiB pages from frame 0 on have RAM for).
+ */
+export function wideStream(pages, { firstOfGiB = false } = {}) {
+  const random = generator(12345);
+  const page = () => (firstOfGiB ? random(pages / 2 ** 18) * 2 ** 18 + random(2 ** 14) : random(pages));
+  return Int32Array.from({ length: 4 * LENGTH }, () => (page() << 10) | random(1024));
+}
+
+/** Where such loads go in RAM. */
+export const widePhysical = (element) => physical((element >>> 10) * 4096 + (element & 0x3ff) * 4);

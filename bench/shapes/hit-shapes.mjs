@@ -3,8 +3,8 @@
 // All check the page, the alignment, the rights (a view for each kind of access), the PCID and the generation.
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { known } from '../access-loops.mjs';
 import { BASE_LO, HI, randomStream, sequentialStream } from '../guest.mjs';
-import * as loops from '../loops.mjs';
 import { compare } from '../measure.mjs';
 
 const SLOTS = 4096;
@@ -129,8 +129,7 @@ function measure(name) {
   const Variant = VARIANTS[name];
   const cpu = Variant && new Variant(words);
   for (let page = 0; page < 200; page++) cpu?.fill(BASE_LO + page * 4096, HI, page * 1024);
-  const run = (stream) =>
-    cpu ? loops.cpu.read32({ cpu }, stream) : loops.raw.read32({ machine: { memory: { words } } }, stream);
+  const run = (stream) => (cpu ? known.cpu({ cpu }, stream) : known.raw({ machine: { memory: { words } } }, stream));
   const variants = [randomStream(4, 200), sequentialStream(4)].map((stream) => ({
     run: run(stream),
     operations: 4096,

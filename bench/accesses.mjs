@@ -1,17 +1,18 @@
-// npm run bench [-- --long] [-- --json] [-- --only TEXT]
-// Every case runs in a process of its own: a call site that has seen objects of several shapes costs five times as much.
+// npm run bench:accesses [-- --long] [-- --json] [-- --only TEXT]
+// What an access costs beside a raw typed-array access with the same stream of offsets. Every case runs in a process of its
+// own: a call site that has seen objects of several shapes costs five times as much.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import * as loops from './access-loops.mjs';
 import { CASES } from './cases.mjs';
-import { Guest, physical } from './guest.mjs';
-import * as loops from './loops.mjs';
+import { Guest } from './guest.mjs';
 import { compare } from './measure.mjs';
 
-const SHORT = { rounds: 250, warmUpMs: 150 };
+const SHORT = { rounds: 150, warmUpMs: 100 };
 const LONG = { rounds: 4000, warmUpMs: 1000 };
 
 const { values: options } = parseArgs({
@@ -25,25 +26,19 @@ const { values: options } = parseArgs({
 });
 const project = fileURLToPath(new URL('..', import.meta.url));
 
-async function measureCase({
-  name,
-  loop,
-  stream,
-  raw = loop,
-  argument,
-  pages,
-  large,
-  walks,
-  tlbHits = 0,
-  ...guestOptions
-}) {
+async function measureCase({ name, loop, stream, raw, map, physical, argument, touched = 0, cpl, ...about }) {
   const { Machine } = await import(pathToFileURL(options.library).href);
-  const guest = new Guest(Machine, guestOptions);
-  if (large === undefined) guest.mapSmall(pages);
-  else guest.mapLarge(large);
-  const through = loops.cpu[loop](guest, stream, argument);
-  const direct = loops.raw[raw](guest, stream.map(physical));
-  check(name, guest.cpu, stream, direct, through, walks, tlbHits, raw !== 'write32' && !/^(movCr3|invlpg)$/.test(loop));
+  const guest = new Guest(Machine, about);
+  map(guest);
+  for (let page = 0; page < touched; page++) guest.touch(page);
+  if (cpl !== undefined) guest.cpu.setCpl(cpl);
+  const at = stream.map(physical);
+  const isKnown = loop === 'read32Known';
+  const direct = isKnown ? loops.known.raw(guest, at) : (repeats) => loops.raw[raw](guest, at, repeats);
+  const through = isKnown
+    ? loops.known.cpu(guest, stream)
+    : (repeats) => loops.cpu[loop](guest, stream, repeats, argument);
+  check(name, guest.cpu, stream, direct, through, about, LOADS.test(loop));
   const variants = [
     { name: 'raw', run: direct, operations: stream.length },
     { name: 'cpu', run: through, operations: stream.length },
@@ -52,8 +47,11 @@ async function measureCase({
   return { name, rawNs: base.ns, ns: cpu.ns, ratio: cpu.ratio, medianNs: cpu.median, p90Ns: cpu.p90, sink: cpu.sink };
 }
 
+/** Loops that return the sum of what they loaded. */
+const LOADS = /^(read|longRead|movCr3And|invlpgAnd|demand)/;
+
 /** That both loops read the same, and that an operation takes the walks and TLB hits that the case is about. */
-function check(name, cpu, stream, direct, through, walks, tlbHits, comparesSums) {
+function check(name, cpu, stream, direct, through, { walks, tlbHits }, comparesSums) {
   const [expected, sum] = [direct(1), through(1)];
   if (comparesSums && expected !== sum) throw new Error(`${name}: the loops do not read the same`);
   cpu.counters.reset();
@@ -62,7 +60,7 @@ function check(name, cpu, stream, direct, through, walks, tlbHits, comparesSums)
     ['walks', cpu.counters.walks, walks],
     ['TLB hits', cpu.counters.hits, tlbHits],
   ])
-    if (Math.abs(count - each * stream.length) > stream.length / 10)
+    if (each !== undefined && Math.abs(count - each * stream.length) > stream.length / 10)
       throw new Error(`${name}: ${count} ${what} in ${stream.length} operations`);
 }
 
@@ -86,7 +84,7 @@ function row({ name, rawNs, ns, ratio, medianNs, p90Ns }) {
   return [name, digits(rawNs), digits(ns), digits(ratio), digits(medianNs), digits(p90Ns)];
 }
 
-const line = ([name, ...figures]) => name.padEnd(48) + figures.map((figure) => figure.padStart(8)).join('');
+const line = ([name, ...figures]) => name.padEnd(60) + figures.map((figure) => figure.padStart(8)).join('');
 
 function main() {
   const { path, remove } = libraryPath();

@@ -1,0 +1,292 @@
+// The loops that are measured, each written out: one that took the operation as an argument would measure a call. `raw`
+// loops move the same data by physical offset; `cpu` loops go through the CPU. Both return the sum of what they read. What
+// they work on is passed, as to any function of an emulator: a CPU and a buffer that V8 knows as constants are faster, both.
+import { BASE_LO, HI } from './guest.mjs';
+
+const scratchQuad = new BigInt64Array(1);
+const scratch = new Int32Array(scratchQuad.buffer);
+
+function fail(cpu) {
+  throw new Error(`vector ${cpu.faulted}, error code ${cpu.fault.errorCode}, at ${cpu.fault.lo >>> 0}`);
+}
+
+export const raw = {
+  read8({ machine }, at, repeats) {
+    const { bytes } = machine.memory;
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) for (let k = 0; k < at.length; k++) sum = (sum + bytes[at[k]]) | 0;
+    return sum;
+  },
+  read32({ machine }, at, repeats) {
+    const { words } = machine.memory;
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) for (let k = 0; k < at.length; k++) sum = (sum + words[at[k] >>> 2]) | 0;
+    return sum;
+  },
+  // One 64-bit move, as a quadword that must not tear.
+  read64({ machine }, at, repeats) {
+    const { quads } = machine.memory;
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < at.length; k++) {
+        scratchQuad[0] = quads[at[k] >>> 3];
+        sum = (sum + scratch[0] + scratch[1]) | 0;
+      }
+    }
+    return sum;
+  },
+  write8({ machine }, at, repeats) {
+    const { bytes } = machine.memory;
+    for (let n = 0; n < repeats; n++) for (let k = 0; k < at.length; k++) bytes[at[k]] = k;
+    return repeats;
+  },
+  write32({ machine }, at, repeats) {
+    const { words } = machine.memory;
+    for (let n = 0; n < repeats; n++) for (let k = 0; k < at.length; k++) words[at[k] >>> 2] = k;
+    return repeats;
+  },
+  write64({ machine }, at, repeats) {
+    const { quads } = machine.memory;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < at.length; k++) {
+        scratch[0] = k;
+        scratch[1] = n;
+        quads[at[k] >>> 3] = scratchQuad[0];
+      }
+    }
+    return repeats;
+  },
+};
+
+export const cpu = {
+  read8({ cpu }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < stream.length; k++) {
+        const value = cpu.read8((base + stream[k]) | 0, hi);
+        if (cpu.faulted !== 0) fail(cpu);
+        sum = (sum + value) | 0;
+      }
+    }
+    return sum;
+  },
+  read32({ cpu }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < stream.length; k++) {
+        const value = cpu.read32((base + stream[k]) | 0, hi);
+        if (cpu.faulted !== 0) fail(cpu);
+        sum = (sum + value) | 0;
+      }
+    }
+    return sum;
+  },
+  read64({ cpu }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < stream.length; k++) {
+        const value = cpu.read64((base + stream[k]) | 0, hi);
+        if (cpu.faulted !== 0) fail(cpu);
+        sum = (sum + value + cpu.valueHi) | 0;
+      }
+    }
+    return sum;
+  },
+  write32({ cpu }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    for (let n = 0; n < repeats; n++)
+      for (let k = 0; k < stream.length; k++) if (cpu.write32((base + stream[k]) | 0, hi, k) !== 0) fail(cpu);
+    return repeats;
+  },
+  write8({ cpu }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    for (let n = 0; n < repeats; n++)
+      for (let k = 0; k < stream.length; k++) if (cpu.write8((base + stream[k]) | 0, hi, k) !== 0) fail(cpu);
+    return repeats;
+  },
+  write64({ cpu }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    for (let n = 0; n < repeats; n++)
+      for (let k = 0; k < stream.length; k++) if (cpu.write64((base + stream[k]) | 0, hi, k, n) !== 0) fail(cpu);
+    return repeats;
+  },
+  /** Over more than 4 GiB: an element is a page and a word in it (guest.mjs). */
+  read32Wide({ cpu }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < stream.length; k++) {
+        const page = (base >>> 12) + (stream[k] >>> 10);
+        const value = cpu.read32((page << 12) | ((stream[k] & 0x3ff) << 2), hi + (page >>> 20));
+        if (cpu.faulted !== 0) fail(cpu);
+        sum = (sum + value) | 0;
+      }
+    }
+    return sum;
+  },
+  /** Where bytes lie, without moving them. */
+  translate({ cpu }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < stream.length; k++) {
+        if (cpu.translate((base + stream[k]) | 0, hi) !== 0) fail(cpu);
+        sum = (sum + cpu.physicalLo) | 0;
+      }
+    }
+    return sum;
+  },
+  /** Each entry of a walk, in words' worth of data. */
+  explain({ cpu }, stream, repeats) {
+    const base = HI * 2 ** 32 + BASE_LO;
+    let sum = 0;
+    for (let n = 0; n < repeats; n++)
+      for (let k = 0; k < stream.length; k++) sum += cpu.long.explain(base + stream[k]).steps.length;
+    return sum;
+  },
+  /** A fault, the handler (which maps nothing), and back. */
+  fault({ cpu }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < stream.length; k++) {
+        cpu.read32((base + stream[k]) | 0, hi);
+        if (cpu.faulted !== 14) fail(cpu);
+        sum = (sum + cpu.fault.errorCode + cpu.cr2Lo) | 0;
+      }
+    }
+    return sum;
+  },
+  /** Dirty tracking at work: pages are written, and asked and cleared again. */
+  harvest({ cpu, machine }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    const { memory } = machine;
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < stream.length; k++) if (cpu.write32((base + stream[k]) | 0, hi, k) !== 0) fail(cpu);
+      sum += memory.isDirty(stream[0] >>> 12) ? 1 : 0;
+      memory.clearDirty();
+    }
+    return sum;
+  },
+  /** User and supervisor code in turn, eight loads each. */
+  read32InTurn({ cpu }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < stream.length; k++) {
+        if ((k & 7) === 0) cpu.setCpl((k & 8) !== 0 ? 3 : 0);
+        const value = cpu.read32((base + stream[k]) | 0, hi);
+        if (cpu.faulted !== 0) fail(cpu);
+        sum = (sum + value) | 0;
+      }
+    }
+    return sum;
+  },
+  /** The form for people: a number in, faults thrown. */
+  longRead32({ cpu }, stream, repeats) {
+    const base = HI * 2 ** 32 + BASE_LO;
+    let sum = 0;
+    for (let n = 0; n < repeats; n++)
+      for (let k = 0; k < stream.length; k++) sum = (sum + cpu.long.read32(base + stream[k])) | 0;
+    return sum;
+  },
+  invpcidAll({ cpu }, stream, repeats) {
+    for (let n = 0; n < repeats; n++)
+      for (let k = 0; k < stream.length; k++) if (cpu.invpcid(2, 0, 0, 0, 0) !== 0) fail(cpu);
+    return repeats;
+  },
+  invlpg({ cpu }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    for (let n = 0; n < repeats; n++) for (let k = 0; k < stream.length; k++) cpu.invlpg((base + stream[k]) | 0, hi);
+    return repeats;
+  },
+  invlpgAndRead32({ cpu }, stream, repeats) {
+    const [base, hi] = [BASE_LO, HI];
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < stream.length; k++) {
+        const lo = (base + stream[k]) | 0;
+        cpu.invlpg(lo, hi);
+        const value = cpu.read32(lo, hi);
+        if (cpu.faulted !== 0) fail(cpu);
+        sum = (sum + value) | 0;
+      }
+    }
+    return sum;
+  },
+  /** MOV CR3 between two address spaces; `tags` are what the second one adds to the value. */
+  movCr3({ cpu, root, otherRoot }, stream, repeats, [pcid, noFlush] = [0, 0]) {
+    const other = otherRoot | pcid;
+    for (let n = 0; n < repeats; n++)
+      for (let k = 0; k < stream.length; k++) if (cpu.setCr3((k & 1) !== 0 ? root : other, noFlush) !== 0) fail(cpu);
+    return repeats;
+  },
+  /** A change of address space every so many loads, a power of two. */
+  movCr3AndRead32({ cpu, root, otherRoot }, stream, repeats, [pcid, noFlush, every = 16] = [0, 0]) {
+    const [base, hi] = [BASE_LO, HI];
+    const other = otherRoot | pcid;
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < stream.length; k++) {
+        if ((k & (every - 1)) === 0 && cpu.setCr3((k & every) !== 0 ? root : other, noFlush) !== 0) fail(cpu);
+        const value = cpu.read32((base + stream[k]) | 0, hi);
+        if (cpu.faulted !== 0) fail(cpu);
+        sum = (sum + value) | 0;
+      }
+    }
+    return sum;
+  },
+  /** A load faults, the handler maps the page, the load runs again; then the page is unmapped for the next round. */
+  demandPaging(guest, stream, repeats) {
+    const { cpu, machine } = guest;
+    const [base, hi] = [BASE_LO, HI];
+    const { host } = machine;
+    const table = guest.entryOf(0);
+    let sum = 0;
+    for (let n = 0; n < repeats; n++) {
+      for (let k = 0; k < stream.length; k++) {
+        const lo = (base + stream[k]) | 0;
+        const entry = table + 8 * (stream[k] >>> 12);
+        host.write64(entry, 0);
+        cpu.invlpg(lo, hi);
+        cpu.read32(lo, hi);
+        if (cpu.faulted !== 14) fail(cpu);
+        host.write64(entry, (stream[k] & ~0xfff) | 7);
+        const value = cpu.read32(lo, hi);
+        if (cpu.faulted !== 0) fail(cpu);
+        sum = (sum + value) | 0;
+      }
+    }
+    return sum;
+  },
+};
+
+/** The same loads where V8 knows the CPU and the buffer as constants: a program with one of each. */
+export const known = {
+  raw: ({ machine }, at) => {
+    const { words } = machine.memory;
+    return (repeats) => {
+      let sum = 0;
+      for (let n = 0; n < repeats; n++) for (let k = 0; k < at.length; k++) sum = (sum + words[at[k] >>> 2]) | 0;
+      return sum;
+    };
+  },
+  cpu: ({ cpu }, stream) => {
+    const [base, hi] = [BASE_LO, HI];
+    return (repeats) => {
+      let sum = 0;
+      for (let n = 0; n < repeats; n++) {
+        for (let k = 0; k < stream.length; k++) {
+          const value = cpu.read32((base + stream[k]) | 0, hi);
+          if (cpu.faulted !== 0) fail(cpu);
+          sum = (sum + value) | 0;
+        }
+      }
+      return sum;
+    };
+  },
+};
