@@ -1,4 +1,5 @@
 /** Which format a corpus is of, and that a version nobody here knows is refused by name. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { corpusFormat } from '../../../src/cli/check/corpus-header.ts';
 import { UsageError } from '../../../src/cli/failure.ts';
@@ -11,6 +12,7 @@ describe('the header of a corpus', () => {
     ['{"format": "xen-mm-trace", "version": 1, "name": "x"}', 'xen-mm-trace'],
   ])('names its format: %s', (line, format) => {
     expect(corpusFormat(line)).toBe(format);
+    expect(readFileSync('docs/corpora.md', 'utf8')).toContain(`"format":"${format.replace(/oracle$/, 'oracle-1')}"`);
   });
 
   it.each([
