@@ -70,7 +70,7 @@ function check(
 }
 
 /** Each of up to 24 steps. */
-const GUESTS = process.env['PAGEWALK_LONG'] === '1' ? 2000 : 50;
+const GUESTS = process.env['PAGEWALK_LONG'] === '1' ? 2000 : 30;
 
 const guests = (mode?: TableMode): GuestPlan[] =>
   fc.sample(guestArbitrary(mode === undefined ? {} : { mode }), { numRuns: GUESTS, seed: 11 });
@@ -202,6 +202,56 @@ describe('the recorder', () => {
       recorder.end();
       expect(check(lines).text).not.toContain('expected');
     }
+  });
+
+  it('sees that an emulator sets no A, also where a fault before left it open', () => {
+    const { cpu, tables, recorder, lines } = twoPages();
+    const absent: AccessRequest = { ...READ_4, address: 0x3000 };
+    recorder.access(absent, () => performAccess(cpu, absent));
+    recorder.access(READ_4, () => {
+      const outcome = performAccess(cpu, READ_4);
+      tables.change(0x1000, 4, { remove: 'A' });
+      return outcome;
+    });
+    recorder.end();
+    expect(check(lines).text).toContain('entry 0x100000 is 0x101027, expected 0x101007');
+  });
+
+  it('sees that an emulator sets A in an entry with a reserved bit set', () => {
+    const { cpu, tables, recorder, lines } = twoPages();
+    tables.spoil(0x1000, 2, 'reserved');
+    recorder.access(READ_4, () => {
+      const outcome = performAccess(cpu, READ_4);
+      tables.change(0x1000, 2, { add: 'A' });
+      return outcome;
+    });
+    recorder.end();
+    expect(check(lines).text).toContain('entry 0x102000 is');
+  });
+
+  it('leaves D of the first page open where the second page of a write faults, until a write is done; and of no other', () => {
+    const run = (address: number, again: boolean): string => {
+      const { cpu, tables, recorder, lines } = twoPages();
+      tables.change(0x1000, 1, { add: 'A' }).change(0x2000, 1, { remove: 'RW' });
+      const request: AccessRequest = { ...WRITE_4, address };
+      recorder.access(request, () => {
+        const outcome = performAccess(cpu, request);
+        expect(outcome).toMatchObject({ vector: 14, cr2: 0x2000n });
+        tables.change(0x2000 - (address === 0x2000 ? 0 : 0x1000), 1, { add: 'D' });
+        return outcome;
+      });
+      if (again)
+        recorder.access(WRITE_4, () => {
+          const outcome = performAccess(cpu, WRITE_4);
+          tables.change(0x1000, 1, { remove: 'D' });
+          return outcome;
+        });
+      recorder.end();
+      return check(lines).text;
+    };
+    expect(run(0x1ffe, false)).not.toContain('expected');
+    expect(run(0x1ffe, true)).toContain('entry 0x103008 is 0x5067, expected 0x5027');
+    expect(run(0x2000, false)).toContain('entry 0x103010 is 0x6005, expected 0x6045');
   });
 
   it('tells of D only that a read leaves it as it was', () => {

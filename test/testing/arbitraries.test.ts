@@ -13,6 +13,7 @@ import {
   guestArbitrary,
   mappingArbitrary,
   OPERATION_MIX,
+  PLANNED_ADDRESSES,
   performStep,
   STEP_MIX,
   tablesArbitrary,
@@ -74,7 +75,7 @@ describe('entries', () => {
 
 describe('guests', () => {
   it.each(MODES)('access with about as many successes as faults: %s', (mode) => {
-    const counts = { done: 0, page: 0, general: 0, changes: 0, reloads: 0, hits: 0 };
+    const counts = { done: 0, page: 0, general: 0, changes: 0, reloads: 0, hits: 0, planned: 0 };
     const codes = new Set<number>();
     for (const guest of fc.sample(guestArbitrary({ mode }), { numRuns: 120, seed: SEED })) {
       const { cpu, tables } = running(guest);
@@ -82,7 +83,12 @@ describe('guests', () => {
         const outcome = performStep(cpu, tables, step);
         if (step.do === 'change') counts.changes += 1;
         if (step.do === 'reload') counts.reloads += 1;
-        if (outcome === undefined) continue;
+        if (step.do !== 'access' || outcome === undefined) continue;
+        const address = BigInt(step.address as bigint);
+        const isPlanned = guest.tables.pages.some(
+          ({ linear, pageSize }) => linear <= address && address < linear + BigInt(pageSize),
+        );
+        if (isPlanned) counts.planned += 1;
         if ('physical' in outcome) counts.done += 1;
         else if ('cr2' in outcome) counts.page += 1;
         else counts.general += 1;
@@ -99,6 +105,7 @@ describe('guests', () => {
     expect(counts.changes / steps).toBeCloseTo(STEP_MIX.change / 24, 1);
     expect(counts.reloads).toBeGreaterThan(steps / 48);
     expect(counts.hits).toBeGreaterThan(20);
+    expect(counts.planned / accesses).toBeCloseTo(PLANNED_ADDRESSES / 20, 1);
     expect(counts.general > 0).toBe(mode === '4-level' || mode === '5-level');
     expect(codes.size).toBeGreaterThan(8); // of error codes
   });

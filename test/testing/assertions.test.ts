@@ -213,6 +213,12 @@ describe('assertMaps', () => {
     expect(thrownBy(() => assertMaps(cpu, ALL)).message).toContain('fffffffffffff000: expected nothing mapped');
   });
 
+  it('compares the first page of the address space', () => {
+    const { cpu, tables } = guest();
+    tables.map(0, 0x7000);
+    expect(thrownBy(() => assertMaps(cpu, ALL)).message).toContain('0000000000000000: expected nothing mapped');
+  });
+
   it('shortens long lists', () => {
     const { cpu, tables } = guest();
     for (let page = 0; page < 40; page++) tables.map(0x10_0000 + page * 0x2000, 0x10_0000);

@@ -110,6 +110,13 @@ describe('built tables', () => {
     expect(cpu.enter(tables.state())).toBe(13);
   });
 
+  it('may grow after PAE paging has loaded its PDPTEs', () => {
+    const { cpu, tables } = guest('pae');
+    cpu.enter(tables.state());
+    tables.map(0xc000_0000, 0x5000);
+    assertTranslates(cpu, 0xc000_0000, 0x5000);
+  });
+
   it('have absent entries that keep their other bits', () => {
     const { cpu, tables } = guest('4-level');
     tables.map(0x1000, 0x5000).spoil(0x1000, 3, 'absent');
