@@ -27,7 +27,7 @@ export function bundle(outdir, options = {}) {
     sourcemap: true,
     metafile: true,
     logLevel: 'error',
-    external: ['node:*', ...Object.keys(manifest.dependencies)],
+    external: ['node:*', ...Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })],
     plugins: [nodeBuiltins, forSpeed],
     ...options,
   });

@@ -42,9 +42,14 @@ function upward(position, file, target) {
   return position.get(imported) < position.get(file) ? undefined : `${file} imports ${imported}, which stands below it`;
 }
 
-/** `long` everywhere; Node and bundled packages in the command only. */
+/** Optional peers, each where it is for: users of other entry points need not have it. */
+const PEERS = { vitest: 'src/testing/vitest.ts', 'fast-check': 'src/testing/fast-check/' };
+
+/** `long` everywhere; Node and bundled packages in the command only; optional peers in their entry points. */
 function foreign(file, target) {
-  return target === 'long' || file.startsWith('src/cli/') ? undefined : `${file} imports the package ${target}`;
+  const isPeer = Object.hasOwn(PEERS, target) && file.startsWith(PEERS[target]);
+  const allowed = target === 'long' || file.startsWith('src/cli/') || isPeer;
+  return allowed ? undefined : `${file} imports the package ${target}`;
 }
 
 function sources(root, folder) {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { explainWalk } from '../cpu/explain.ts';
+import { walkLines } from '../cpu/walk-text.ts';
 import { openCpu } from '../image/open-image.ts';
 import { EXAMINE } from '../mmu/access.ts';
 import { toHalves } from '../mmu/address.ts';
@@ -11,11 +12,12 @@ import { openImageFile, parseAddress, parseCount, type RawOptions } from './imag
 import { infoJson, printInfo } from './info.ts';
 import { type MapsOptions, mapsLines } from './maps.ts';
 import { ClosedPipe, complain, endProgress, flush, print } from './output.ts';
+import { paint } from './paint.ts';
 import { race } from './race.ts';
 import type { RaceOptions } from './race-options.ts';
 import { TableWatch } from './table-watch.ts';
 import { tour } from './tour.ts';
-import { walkJson, walkLines } from './walk-text.ts';
+import { walkJson } from './walk-json.ts';
 import { type XenOptions, xen } from './xen.ts';
 
 interface ImageOptions extends RawOptions {
@@ -63,7 +65,7 @@ function commands(finish: (status: number) => void): Command {
       for (const { low, high } of parsed) {
         const walk = explainWalk(cpu.translator, low, high, EXAMINE);
         if (options.json === true) print(JSON.stringify(walkJson(walk, missing)));
-        else for (const line of walkLines(walk, missing)) print(line);
+        else for (const line of walkLines(walk, paint, missing)) print(line);
       }
     });
 

@@ -1,5 +1,6 @@
 /** `pagewalk info`: what an image is, its CPUs or one of them, and how many tables they use. */
 import type Long from 'long';
+import { sizeText } from '../cpu/walk-text.ts';
 import { type Census, takeCensus } from '../image/census.ts';
 import type { Image, ImageCpu } from '../image/image.ts';
 import { cpuState, openCpu } from '../image/open-image.ts';
@@ -7,7 +8,6 @@ import { hex64 } from '../mmu/halves.ts';
 import { print } from './output.ts';
 import { paint } from './paint.ts';
 import type { TableWatch } from './table-watch.ts';
-import { sizeText } from './walk-text.ts';
 
 const hex = (value: Long): string => `0x${value.toString(16)}`;
 const LEVELS = ['', 'PT', 'PD', 'PDPT', 'PML4', 'PML5'];

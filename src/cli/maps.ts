@@ -1,6 +1,7 @@
 /** `pagewalk maps`: what the tables of one CPU map. */
 import type { Cpu } from '../cpu/cpu.ts';
 import { rightsText } from '../cpu/explain.ts';
+import { sizeText } from '../cpu/walk-text.ts';
 import { qemuMemLines, qemuTlbLines } from '../image/qemu-listing.ts';
 import { rootsOfCpu } from '../image/roots.ts';
 import { NO_EXECUTE, USER, WRITABLE } from '../mmu/access.ts';
@@ -9,7 +10,6 @@ import { hex64, hiOf, loOf, PAGE_SIZE } from '../mmu/halves.ts';
 import { addressOf, type Enters, type Leaf, leaves, pageAfter, pageAt, type Run, runsOf } from '../mmu/leaves.ts';
 import { UsageError } from './failure.ts';
 import { parseAddress } from './image-file.ts';
-import { sizeText } from './walk-text.ts';
 
 export interface MapsOptions {
   /** Default text. */

@@ -6,15 +6,14 @@ import { fileURLToPath } from 'node:url';
 import type Long from 'long';
 import type { Cpu } from '../cpu/cpu.ts';
 import { explainWalk, rightsText } from '../cpu/explain.ts';
+import { sizeText, walkLines } from '../cpu/walk-text.ts';
 import { openCpu } from '../image/open-image.ts';
 import { EXAMINE, NO_EXECUTE, USER, WRITABLE } from '../mmu/access.ts';
 import { toHalves } from '../mmu/address.ts';
 import { hex64, PAGE_SIZE } from '../mmu/halves.ts';
-
 import { openImageFile } from './image-file.ts';
 import { print } from './output.ts';
 import { paint } from './paint.ts';
-import { sizeText, walkLines } from './walk-text.ts';
 
 /** Xen's virtual layout with 4-level paging; `end` exclusive. */
 const XEN_REGIONS: readonly [name: string, start: string, end: string][] = [
@@ -48,7 +47,7 @@ export async function tour(): Promise<void> {
   print('');
   print(paint.bold('One translation'));
   const { low, high } = toHalves(EXPLAINED);
-  for (const line of walkLines(explainWalk(cpu.translator, low, high, EXAMINE))) print(line);
+  for (const line of walkLines(explainWalk(cpu.translator, low, high, EXAMINE), paint)) print(line);
   print('');
   print(
     paint.dim(

@@ -1,11 +1,12 @@
 /** Steps of a mapping operation as text and as JSON. */
+
+import { sizeText } from '../cpu/walk-text.ts';
 import { MAP_SMALL_PAGES, PAGES } from '../hypervisor/flags.ts';
 import { addressAt } from '../hypervisor/layout.ts';
 import { ENTRIES } from '../hypervisor/tables.ts';
 import { flagNames, frameOf, type Level, PAT_LARGE } from '../mmu/entry.ts';
 import { type Frame, hex64, hexNumber, PAGE_SIZE } from '../mmu/halves.ts';
 import { paint } from './paint.ts';
-import { sizeText } from './walk-text.ts';
 import { type EntryStep, type FlushStep, kindOf, type RawEntry, type XenStep } from './xen-steps.ts';
 
 const NAMES = ['', 'PTE', 'PDE', 'PDPTE', 'PML4E'];

@@ -279,7 +279,8 @@ export class Registers {
   }
 }
 
-function modeOf(cr0: number, cr4: number, efer: number): PagingModeName {
+/** The paging mode that control registers select. */
+export function modeOf(cr0: number, cr4: number, efer: number): PagingModeName {
   if ((cr0 & CR0_PG) === 0) return 'none';
   if ((efer & EFER_LMA) !== 0) return (cr4 & CR4_LA57) !== 0 ? '5-level' : '4-level';
   return (cr4 & CR4_PAE) !== 0 ? 'pae' : '32-bit';

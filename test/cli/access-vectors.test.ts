@@ -81,6 +81,8 @@ describe('an access vector', () => {
     ['that is a list', [[VARIANT]], 'line 2: neither a variant nor a case'],
     ['whose variant has no features', [{ ...VARIANT, features: undefined }], 'line 2: features is missing'],
     ['whose variant has MAXPHYADDR 99', [{ ...VARIANT, maxphyaddr: 99 }], 'line 2: maxphyaddr is 99'],
+    ['whose variant has an unknown feature', [{ ...VARIANT, features: ['PGE', 'SVM'] }], 'line 2: features is ["PGE",'],
+    ['whose variant has no vendor we know', [{ ...VARIANT, vendor: 'via' }], 'line 2: vendor is "via"'],
     ['whose variant has mode 6', [{ ...VARIANT, mode: 6 }], 'line 2: mode is 6'],
     ['whose operation is a number', [VARIANT, { ...caseOf(), ops: [1] }], 'line 3: ops is [1]'],
     ['of an unknown operation', [VARIANT, caseOf({ op: 'toString' })], 'line 3: op 6: op is "toString"'],

@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { infoJson } from '../../src/cli/info.ts';
 import { mapsLines } from '../../src/cli/maps.ts';
 import { TableWatch } from '../../src/cli/table-watch.ts';
-import { walkJson, walkLines } from '../../src/cli/walk-text.ts';
+import { walkJson } from '../../src/cli/walk-json.ts';
+import { NO_PAINT, walkLines } from '../../src/cpu/walk-text.ts';
 import {
   type Image,
   ImageError,
@@ -84,7 +85,7 @@ function runCommands(image: Image): void {
       for (const _ of mapsLines(cpu, { format }, () => tables-- > 0)) if (--lines === 0) break;
       for (const [lo, hi] of ADDRESSES) {
         const walk = cpu.explain(lo, hi);
-        expect([...walkLines(walk, watch.missing)].length).toBeGreaterThan(1);
+        expect([...walkLines(walk, NO_PAINT, watch.missing)].length).toBeGreaterThan(1);
         JSON.stringify(walkJson(walk, watch.missing));
       }
     }

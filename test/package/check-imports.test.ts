@@ -67,6 +67,18 @@ describe('the import order check', () => {
     expect(check({ 'src/mmu/walk.ts': `import '${name}';\n` })).toEqual(expected);
   });
 
+  it('allows an optional peer in the entry point that is for it, and nowhere else', () => {
+    const list = [...LIST, 'src/testing/vitest.ts  matchers', 'src/testing/fast-check/tables.ts  tables'];
+    const own = {
+      'src/testing/vitest.ts': "import type {} from 'vitest';\n",
+      'src/testing/fast-check/tables.ts': "import { nat } from 'fast-check';\nexport { nat };\n",
+    };
+    expect(check(own, list)).toEqual({ status: 0, complaints: [] });
+    expect(check({ ...own, 'src/testing/vitest.ts': "import 'fast-check';\n" }, list)).toEqual(
+      complaint('src/testing/vitest.ts imports the package fast-check'),
+    );
+  });
+
   it('fails with a sentence where the document has no list', () => {
     const expected = complaint('docs/architecture.md has no list under "## Files, in import order"');
     expect(check({ 'docs/architecture.md': '# Architecture\n' })).toEqual(expected);

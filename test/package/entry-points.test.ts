@@ -9,6 +9,8 @@ import { ROOT } from './run-script.ts';
 interface Manifest {
   readonly bin: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional: boolean }>>;
   readonly exports: Readonly<Record<string, string | { readonly types: string; readonly default: string }>>;
 }
 
@@ -60,8 +62,18 @@ describe('entry points', () => {
     expect(statSync(join(ROOT, entry.types)).size).toBeGreaterThan(0);
   });
 
-  it.each(entries)('$name imports nothing but long, so that it runs in browsers', async (entry) => {
-    expect(['long']).toEqual(expect.arrayContaining(await foreignImports(entry.default)));
+  it.each(entries)(
+    '$name imports nothing but long, so that it runs in browsers; and the peer it is for',
+    async (entry) => {
+      const peer = entry.name.replace('pagewalk/testing/', '');
+      const allowed = Object.hasOwn(manifest.peerDependencies, peer) ? ['long', peer] : ['long'];
+      expect(allowed).toEqual(expect.arrayContaining(await foreignImports(entry.default)));
+    },
+  );
+
+  it('load fast-check where they are for it, and nothing of Vitest', async () => {
+    expect(await foreignImports('dist/testing/fast-check/index.js')).toContain('fast-check');
+    expect(await foreignImports('dist/testing/vitest.js')).not.toContain('vitest');
   });
 
   it('require() works too, on every supported Node', () => {
@@ -74,8 +86,9 @@ describe('entry points', () => {
 describe('the package', () => {
   it('depends on long alone at run time', () => {
     expect(Object.keys(manifest.dependencies)).toEqual(['long']);
-    expect(manifest).not.toHaveProperty('peerDependencies');
     expect(manifest).not.toHaveProperty('optionalDependencies');
+    for (const peer of Object.keys(manifest.peerDependencies))
+      expect(manifest.peerDependenciesMeta[peer]).toEqual({ optional: true });
   });
 
   it('has a command that starts by itself and brings its libraries with it', async () => {

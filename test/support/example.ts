@@ -1,6 +1,20 @@
 /** Examples, bundled over the sources instead of the built package. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 import { ROOT } from '../package/run-script.ts';
+
+const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  readonly exports: Readonly<Record<string, string | { readonly default: string }>>;
+};
+/** What the package exports, by the names that examples import. */
+const sources = Object.fromEntries(
+  Object.entries(exports).flatMap(([name, target]) =>
+    typeof target === 'string'
+      ? []
+      : [[name.replace('.', 'pagewalk'), target.default.replace('./dist', './src').replace(/\.js$/, '.ts')]],
+  ),
+);
 
 /** The code of one example, for `node --input-type=module -`. */
 export async function bundledExample(name: string): Promise<string> {
@@ -11,12 +25,7 @@ export async function bundledExample(name: string): Promise<string> {
     write: false,
     format: 'esm',
     platform: 'node',
-    alias: {
-      pagewalk: './src/index.ts',
-      'pagewalk/explorer': './src/explorer/index.ts',
-      'pagewalk/hypervisor': './src/hypervisor/index.ts',
-      'pagewalk/image': './src/image/index.ts',
-    },
+    alias: sources,
     logLevel: 'error',
   });
   return outputFiles[0]!.text;

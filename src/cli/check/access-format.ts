@@ -1,46 +1,9 @@
 /**
  * Access vectors as their lines hold them (format mmu-oracle-1), checked field by field: what is not of the format, or
- * compares nothing, is refused with the number of its line. Format: test/corpus/access/FORMAT.md.
+ * compares nothing, is refused with the number of its line. Format: docs/corpora.md.
  */
+import { type AccessOp, type Case, type Op, type Variant, VECTOR_FEATURES } from '../../testing/access-vector.ts';
 import { UsageError } from '../failure.ts';
-
-/** The header of a variant: holds for the cases behind it. */
-export interface Variant {
-  readonly variant: string;
-  readonly mode: number;
-  readonly maxphyaddr: number;
-  readonly features: readonly string[];
-}
-
-export interface Case {
-  readonly id: number;
-  readonly cls: string;
-  readonly ops: readonly Op[];
-}
-
-export type Op = AccessOp | OtherOp;
-
-/** Numbers of 64 bits are hex texts. Exactly one of `pa`, `pf` and `gp` is there. */
-export interface AccessOp {
-  readonly op: 'access';
-  readonly va: string;
-  readonly kind: 'read' | 'write' | 'fetch' | 'implicit';
-  readonly cpl: number;
-  readonly size: number;
-  readonly ac: number;
-  readonly w?: string;
-  readonly pa?: string;
-  readonly pa2?: string;
-  readonly val?: string;
-  readonly vdc?: string;
-  readonly pf?: { readonly err: number; readonly cr2: string };
-  readonly gp?: number;
-}
-
-export interface OtherOp {
-  readonly op: 'write' | 'config' | 'cr0' | 'cr3' | 'cr4' | 'pkru' | 'invlpg' | 'invpcid' | 'mem';
-  readonly [field: string]: unknown;
-}
 
 type Fields = Readonly<Record<string, unknown>>;
 type Test = (value: unknown) => boolean;
@@ -68,7 +31,9 @@ const VARIANT: Readonly<Record<keyof Variant, Test>> = {
   variant: isText,
   mode: oneOf(2, 3, 4, 5),
   maxphyaddr: (value) => isCount(value) && (value as number) >= 32 && (value as number) <= 52,
-  features: (value) => Array.isArray(value) && value.every(isText),
+  features: (value) =>
+    Array.isArray(value) && value.every((name) => isText(name) && Object.hasOwn(VECTOR_FEATURES, name)),
+  vendor: optional(oneOf('intel', 'amd')),
 };
 
 const CASE: Readonly<Record<keyof Case, Test>> = {

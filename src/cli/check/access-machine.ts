@@ -5,7 +5,7 @@
 import type { CacheOptions } from '../../cpu/cache-options.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
 import { Machine } from '../../cpu/machine.ts';
-import type { Variant } from './access-format.ts';
+import { dataByte, fillData, type Variant, VECTOR_FEATURES } from '../../testing/access-vector.ts';
 
 export class AccessMachine {
   readonly cpu: Cpu;
@@ -16,25 +16,15 @@ export class AccessMachine {
   #entries = new Set<number>();
 
   constructor(variant: Variant, caches: CacheOptions) {
-    const has = (name: string): boolean => variant.features.includes(name);
     this.entryBytes = variant.mode === 2 ? 4 : 8;
+    const features = Object.entries(VECTOR_FEATURES).map(([name, key]) => [key, variant.features.includes(name)]);
     this.#machine = new Machine({
       memory: { sparse: { load: fillFrame } },
       caches,
       features: {
+        vendor: variant.vendor ?? 'intel',
         maxPhyAddr: variant.maxphyaddr,
-        pse: has('PSE'),
-        pse36: has('PSE36'),
-        pge: has('PGE'),
-        pcid: has('PCID'),
-        invpcid: has('INVPCID'),
-        nx: has('NX'),
-        page1gb: has('1G'),
-        la57: has('LA57'),
-        smep: has('SMEP'),
-        smap: has('SMAP'),
-        pku: has('PKU'),
-        pks: has('PKS'),
+        ...Object.fromEntries(features),
       },
     });
     this.cpu = this.#machine.cpus[0]!;
@@ -76,16 +66,7 @@ export class AccessMachine {
   }
 }
 
-/** Byte of the quadword `0xB8 | ((address >> 3) & 0xffffffff) << 8 | 0xCC << 40`: as code, `mov eax, address >> 3; int3`. */
-function dataByte(address: number): number {
-  const quad = Math.floor(address / 8) >>> 0;
-  const at = address % 8;
-  if (at === 0) return 0xb8;
-  if (at <= 4) return (quad >>> (8 * (at - 1))) & 0xff;
-  return at === 5 ? 0xcc : 0;
-}
-
 function fillFrame(frame: number, target: Uint8Array): boolean {
-  for (let at = 0; at < target.length; at++) target[at] = dataByte(frame * 4096 + at);
+  fillData(frame, target);
   return true;
 }

@@ -1,14 +1,16 @@
 /**
  * Replays access vectors (format mmu-oracle-1): accesses with the outcome that the manuals call for, recorded on QEMU and
- * Bochs. Format: test/corpus/access/FORMAT.md.
+ * Bochs. Format: docs/corpora.md.
  */
 import type { CacheOptions } from '../../cpu/cache-options.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
 import { GP, NONE, PF } from '../../cpu/fault.ts';
-import { FETCH, IMPLICIT, READ, WRITE } from '../../mmu/access.ts';
+import type { AccessOp, Case, OtherOp, Variant } from '../../testing/access-vector.ts';
+import { ACCESS_KINDS, issueAccess } from '../../testing/perform.ts';
+import { hexText, high, joined, low } from '../../testing/wide.ts';
 import { UsageError } from '../failure.ts';
 import { endProgress, progress } from '../output.ts';
-import { type AccessOp, type Case, type OtherOp, parseVectorLine, type Variant } from './access-format.ts';
+import { parseVectorLine } from './access-format.ts';
 import { AccessMachine } from './access-machine.ts';
 import type { CheckReport } from './report.ts';
 
@@ -18,13 +20,7 @@ export interface AccessCounts {
   accessesPassed: number;
 }
 
-const low = (value: bigint): number => Number(BigInt.asIntN(32, value));
-const high = (value: bigint): number => Number(BigInt.asIntN(32, value >> 32n));
-const joined = (lo: number, hi: number): bigint =>
-  BigInt.asUintN(32, BigInt(lo)) | (BigInt.asUintN(32, BigInt(hi)) << 32n);
 const big = (value: unknown): bigint => BigInt(value as string | number);
-const hex = (value: bigint): string => `0x${value.toString(16)}`;
-
 /** Replays every case of a file's lines; UsageError where a line is not of the format. */
 export function checkAccessVectors(lines: readonly string[], caches: CacheOptions, report: CheckReport): AccessCounts {
   const counts = { accesses: 0, accessesPassed: 0 };
@@ -122,52 +118,29 @@ function configure(op: OtherOp, cpu: Cpu): string | undefined {
 function compareEntries(entries: readonly [string, string, string?][], machine: AccessMachine): string | undefined {
   for (const [address, value, dontCare] of entries) {
     const got = machine.readEntry(Number(big(address)));
-    if (((got ^ big(value)) & ~big(dontCare ?? 0)) !== 0n) return `entry ${address} is ${hex(got)}, expected ${value}`;
+    if (((got ^ big(value)) & ~big(dontCare ?? 0)) !== 0n)
+      return `entry ${address} is ${hexText(got)}, expected ${value}`;
   }
   return undefined;
 }
-
-const KINDS: Readonly<Record<AccessOp['kind'], number>> = {
-  read: READ,
-  write: WRITE,
-  fetch: FETCH,
-  implicit: READ | IMPLICIT,
-};
 
 function access(op: AccessOp, machine: AccessMachine): string | undefined {
   const { cpu } = machine;
   const [lo, hi] = [low(big(op.va)), high(big(op.va))];
   cpu.setCpl(op.cpl);
   cpu.setAc(op.ac);
-  const value = perform(op, cpu, lo, hi);
+  const value = issueAccess(cpu, op.kind, big(op.va), op.size, big(op.w ?? 0));
   const expected = op.gp !== undefined ? GP : op.pf !== undefined ? PF : NONE;
   if (cpu.faulted !== expected) return `vector ${cpu.faulted}, expected ${expected}`;
   if (op.pf !== undefined) {
     const cr2 = joined(cpu.cr2Lo, cpu.cr2Hi);
     if (cpu.fault.errorCode !== op.pf.err) return `error code ${cpu.fault.errorCode}, expected ${op.pf.err}`;
-    return cr2 === big(op.pf.cr2) ? undefined : `CR2 ${hex(cr2)}, expected ${op.pf.cr2}`;
+    return cr2 === big(op.pf.cr2) ? undefined : `CR2 ${hexText(cr2)}, expected ${op.pf.cr2}`;
   }
   if (op.pa === undefined) return undefined;
   // Before the place is asked anew, which could set A or D in what was stored.
   const stored = op.kind === 'write' ? storedDiffers(op, machine, lo) : undefined;
   return placesDiffer(op, machine, lo, hi) ?? stored ?? valueDiffers(op, value);
-}
-
-/** Through the fast methods, as an emulator would; a fetch counts as one of its first byte. */
-function perform({ kind, size, w }: AccessOp, cpu: Cpu, lo: number, hi: number): bigint {
-  if (kind === 'implicit') return BigInt(cpu.load(READ | IMPLICIT, lo, hi, size));
-  if (kind === 'fetch') return BigInt(cpu.fetch8(lo, hi));
-  const value = big(w ?? 0);
-  if (kind === 'write') {
-    if (size === 8) cpu.write64(lo, hi, low(value), high(value));
-    else if (size === 4) cpu.write32(lo, hi, low(value));
-    else if (size === 2) cpu.write16(lo, hi, low(value));
-    else cpu.write8(lo, hi, low(value));
-    return value;
-  }
-  if (size === 8) return joined(cpu.read64(lo, hi), cpu.valueHi);
-  if (size === 4) return BigInt(cpu.read32(lo, hi) >>> 0);
-  return BigInt(size === 2 ? cpu.read16(lo, hi) : cpu.read8(lo, hi));
 }
 
 /** Where the bytes lay, asked anew: the access has set A and D already. Stores to data are undone. */
@@ -179,16 +152,16 @@ function placesDiffer(
 ): string | undefined {
   const { cpu } = machine;
   const inFirst = bytesInFirst(size, lo);
-  cpu.translate(lo, hi, KINDS[kind]);
+  cpu.translate(lo, hi, ACCESS_KINDS[kind]);
   const first = joined(cpu.physicalLo, cpu.physicalHi);
-  if (first !== big(pa)) return `physical address ${hex(first)}, expected ${pa}`;
+  if (first !== big(pa)) return `physical address ${hexText(first)}, expected ${pa}`;
   if (kind === 'write') machine.undoStore(Number(first), inFirst);
   if (pa2 === undefined) return undefined;
   const next = joined(lo, hi) + BigInt(inFirst);
-  cpu.translate(low(next), high(next), KINDS[kind]);
+  cpu.translate(low(next), high(next), ACCESS_KINDS[kind]);
   const second = joined(cpu.physicalLo, cpu.physicalHi);
   if (kind === 'write') machine.undoStore(Number(second), size - inFirst);
-  return second === big(pa2) ? undefined : `second physical address ${hex(second)}, expected ${pa2}`;
+  return second === big(pa2) ? undefined : `second physical address ${hexText(second)}, expected ${pa2}`;
 }
 
 /** Bytes of an access up to the end of its first page. */
@@ -199,10 +172,10 @@ function storedDiffers({ pa, pa2, size, w }: AccessOp, machine: AccessMachine, l
   const first = machine.readBytes(Number(big(pa)), inFirst);
   const second = pa2 === undefined ? 0n : machine.readBytes(Number(big(pa2)), size - inFirst);
   const stored = first | (second << BigInt(8 * inFirst));
-  return stored === BigInt.asUintN(8 * size, big(w)) ? undefined : `stored ${hex(stored)}, expected ${w}`;
+  return stored === BigInt.asUintN(8 * size, big(w)) ? undefined : `stored ${hexText(stored)}, expected ${w}`;
 }
 
 function valueDiffers({ kind, val, vdc }: AccessOp, value: bigint): string | undefined {
   if (kind !== 'read' || val === undefined) return undefined;
-  return ((value ^ big(val)) & ~big(vdc ?? 0)) === 0n ? undefined : `value ${hex(value)}, expected ${val}`;
+  return ((value ^ big(val)) & ~big(vdc ?? 0)) === 0n ? undefined : `value ${hexText(value)}, expected ${val}`;
 }

@@ -12,6 +12,7 @@ import { EXIT_MISMATCH, FileError, UsageError } from '../failure.ts';
 import { fileReader, MAX_TEXT } from '../image-file.ts';
 import { print } from '../output.ts';
 import { checkAccessVectors } from './access-vectors.ts';
+import { corpusFormat } from './corpus-header.ts';
 import { checkListings } from './image-listings.ts';
 import { CheckReport } from './report.ts';
 import { checkXenBoot } from './xen-boot.ts';
@@ -118,8 +119,8 @@ const UNKNOWN =
 
 function checkLines(text: string, { caches, behaviour }: Settings, report: CheckReport): string {
   const lines = text.split('\n');
-  switch (formatOf(lines[0] ?? '')) {
-    case 'mmu-oracle-1': {
+  switch (corpusFormat(lines[0] ?? '')) {
+    case 'mmu-oracle': {
       const { accesses, accessesPassed } = checkAccessVectors(lines, caches, report);
       return `: ${accessesPassed} of ${accesses} accesses`;
     }
@@ -129,13 +130,5 @@ function checkLines(text: string, { caches, behaviour }: Settings, report: Check
       return checkXenBoot(lines, behaviour, report);
     default:
       throw new UsageError(UNKNOWN);
-  }
-}
-
-function formatOf(line: string): unknown {
-  try {
-    return (JSON.parse(line) as { format?: unknown } | null)?.format;
-  } catch {
-    return undefined;
   }
 }
