@@ -10,14 +10,17 @@ import { NONE } from './fault.ts';
 import { SlowPath } from './slow-path.ts';
 
 export class LockedPath extends SlowPath {
+  /** XCHG of a byte. Returns the old one, 0 to 255; 0 on a fault. */
   exchange8(lo: number, hi: number, value: number): number {
     return this.#exchange(lo, hi, 1, value, 0);
   }
 
+  /** XCHG. The old value, 0 to 65535. */
   exchange16(lo: number, hi: number, value: number): number {
     return this.#exchange(lo, hi, 2, value, 0);
   }
 
+  /** XCHG. The old value, int32. */
   exchange32(lo: number, hi: number, value: number): number {
     return this.#exchange(lo, hi, 4, value, 0);
   }
@@ -32,10 +35,12 @@ export class LockedPath extends SlowPath {
     return this.#compareExchange(lo, hi, 1, expected, 0, value, 0);
   }
 
+  /** LOCK CMPXCHG. The old value, 0 to 65535: the store happened where it is `expected`. */
   compareExchange16(lo: number, hi: number, expected: number, value: number): number {
     return this.#compareExchange(lo, hi, 2, expected, 0, value, 0);
   }
 
+  /** LOCK CMPXCHG. The old value, int32. */
   compareExchange32(lo: number, hi: number, expected: number, value: number): number {
     return this.#compareExchange(lo, hi, 4, expected, 0, value, 0);
   }

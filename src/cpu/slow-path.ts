@@ -23,8 +23,14 @@ const LARGE_SHIFT = 21;
 const LARGE_FRAMES = 1 << (LARGE_SHIFT - 12);
 
 export class SlowPath {
+  /** The memory that it runs on. */
   readonly memory: PhysicalMemory;
+  /**
+   * TLB, structure caches and walk.
+   * @internal
+   */
   readonly translator: Translator;
+  /** Details of the last fault; filled in anew by each. */
   readonly fault: Fault;
   /** Vector of the last access, NONE (0) where it was done. To read: hits do not set it (see `settle`). */
   faulted: number = NONE;
@@ -32,8 +38,20 @@ export class SlowPath {
   valueHi = 0;
   /** The buffer of memory by words; hit views index it. */
   words: Int32Array;
+  /**
+   * The same by bytes.
+   * @internal
+   */
   bytes: Uint8Array;
+  /**
+   * The same by halfwords.
+   * @internal
+   */
   halfwords: Uint16Array;
+  /**
+   * The same by quadwords.
+   * @internal
+   */
   quads: BigInt64Array;
 
   protected readonly views: Views;
@@ -115,6 +133,7 @@ export class SlowPath {
     return this.#usesViews && this.views.isOpen && this.#watchpoints.isEmpty;
   }
 
+  /** Ends what `addWatch` began; takes the same object. */
   removeWatch(watch: Watch): void {
     this.#watchpoints.remove(watch);
   }
