@@ -18,7 +18,13 @@ export {
   type SharedMachine,
 } from './cpu/machine.ts';
 export { MAX_CPUS, type Mailboxes, StuckError } from './cpu/mailboxes.ts';
-export { MEMORY_SNAPSHOT_VERSION, type MemorySnapshot, restoreMemory, snapshotMemory } from './cpu/memory-snapshot.ts';
+export {
+  type FrameSnapshot,
+  MEMORY_SNAPSHOT_VERSION,
+  type MemorySnapshot,
+  restoreMemory,
+  snapshotMemory,
+} from './cpu/memory-snapshot.ts';
 export type { RegisterValues } from './cpu/registers.ts';
 export type { Watch, WatchCallback } from './cpu/watchpoints.ts';
 export {
@@ -36,9 +42,10 @@ export {
   STACK,
   WRITE,
 } from './mmu/access.ts';
-export type { Address } from './mmu/address.ts';
+export type { Address, Halves } from './mmu/address.ts';
 export type { HostMemory } from './mmu/host-memory.ts';
 export type { Leaf } from './mmu/leaves.ts';
+export type { BusError, Device, MemoryListener, MemoryOptions, SharedMemory } from './mmu/memory-options.ts';
 export type { MemoryPort } from './mmu/memory-port.ts';
 export {
   combine,
@@ -52,14 +59,9 @@ export {
   WP,
   WT,
 } from './mmu/memory-type.ts';
-export {
-  type BusError,
-  type Device,
-  type MemoryOptions,
-  PhysicalMemory,
-  type SharedMemory,
-  type SparseOptions,
-} from './mmu/physical-memory.ts';
+export { PhysicalMemory } from './mmu/physical-memory.ts';
 export type { RamRange } from './mmu/ram-layout.ts';
-export type { Operation, SeamObserver } from './mmu/seam.ts';
+export type { CacheOperation, MappingOperation, Operation, SeamObserver, WalkerOperation } from './mmu/seam.ts';
+export type { SparseOptions } from './mmu/sparse-pages.ts';
 export type { Replacement } from './mmu/translation-cache.ts';
+export type { AccessedOnFault } from './mmu/walk.ts';

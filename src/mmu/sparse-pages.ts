@@ -1,6 +1,7 @@
 /** Sparse memory: RAM wherever it is touched. Frames get backing pages in the order of their first touch, and keep them. */
 import type { Frame } from './halves.ts';
 
+/** RAM that exists where it is touched. */
 export interface SparseOptions {
   /** Fills a frame that is touched for the first time (all zero at the call), without touching others; false: there is no RAM. Default: zeros everywhere. */
   readonly load?: (frame: Frame, target: Uint8Array) => boolean;
