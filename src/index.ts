@@ -1,5 +1,6 @@
 /**
  * pagewalk: an exact x86-64 MMU to embed. Start with `Machine`; docs/architecture.md tells the way of an access.
+ * @module pagewalk
  */
 export type { CacheOptions } from './cpu/cache-options.ts';
 export type { Counters } from './cpu/counters.ts';

@@ -48,10 +48,7 @@ export class Fault {
   /** Its high half; 0 of a 4-byte entry. */
   entryHi = 0;
 
-  /**
-   * Fills it in, with no entry. Returns the vector.
-   * @internal
-   */
+  /** Fills it in, with no entry. Returns the vector. @internal */
   set(vector: number, errorCode: number, lo: number, hi: number, access: number): number {
     this.vector = vector;
     this.errorCode = errorCode;

@@ -25,10 +25,7 @@ const LARGE_FRAMES = 1 << (LARGE_SHIFT - 12);
 export class SlowPath {
   /** The memory that it runs on. */
   readonly memory: PhysicalMemory;
-  /**
-   * TLB, structure caches and walk.
-   * @internal
-   */
+  /** TLB, structure caches and walk. @internal */
   readonly translator: Translator;
   /** Details of the last fault; filled in anew by each. */
   readonly fault: Fault;
@@ -38,20 +35,11 @@ export class SlowPath {
   valueHi = 0;
   /** The buffer of memory by words; hit views index it. */
   words: Int32Array;
-  /**
-   * The same by bytes.
-   * @internal
-   */
+  /** The same by bytes. @internal */
   bytes: Uint8Array;
-  /**
-   * The same by halfwords.
-   * @internal
-   */
+  /** The same by halfwords. @internal */
   halfwords: Uint16Array;
-  /**
-   * The same by quadwords.
-   * @internal
-   */
+  /** The same by quadwords. @internal */
   quads: BigInt64Array;
 
   protected readonly views: Views;

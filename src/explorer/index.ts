@@ -1,4 +1,7 @@
-/** pagewalk/explorer: every schedule of code that changes page tables, judged step by step. Start with `explore`. */
+/**
+ * pagewalk/explorer: every schedule of code that changes page tables, judged step by step. Start with `explore`.
+ * @module pagewalk/explorer
+ */
 export { destroy, G1, M2, map, mapToFrame, modify, pageAt, unmap } from './calls.ts';
 export { type Coverage, coverageText, type Shard } from './coverage.ts';
 export { type Declared, mismatches, searchFor, type Variant } from './declared.ts';

@@ -63,10 +63,7 @@ export interface Vcpu {
 export class MapCache {
   /** Frame of the L3 table that L4 slot 260 of the domain's roots leads to. */
   readonly l3: Frame;
-  /**
-   * Which slots hold which frames.
-   * @internal
-   */
+  /** Which slots hold which frames. @internal */
   readonly slots: MapCacheSlots;
   /** Frames below this need no slot: the directmap has them. */
   readonly directmapFrames: number;

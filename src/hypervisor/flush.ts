@@ -60,10 +60,7 @@ export class Flush {
   ipis = 0;
   /** Requests about cache lines, which have no effect here; the caller empties it. */
   readonly cacheFlushes: CacheFlush[] = [];
-  /**
-   * Xen: tlbflush_clock.
-   * @internal
-   */
+  /** Xen: tlbflush_clock. @internal */
   readonly clock: TlbClock;
 
   readonly #cpu: Cpu;

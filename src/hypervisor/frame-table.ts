@@ -86,15 +86,9 @@ export interface PageInfo {
 export class FrameTable {
   /** The RAM that it is about. */
   readonly memory: PhysicalMemory;
-  /**
-   * 12 words a frame, by backing page.
-   * @internal
-   */
+  /** 12 words a frame, by backing page. @internal */
   readonly words: Int32Array;
-  /**
-   * Where they lie, for other threads.
-   * @internal
-   */
+  /** Where they lie, for other threads. @internal */
   readonly buffer: ArrayBufferLike;
 
   constructor(memory: PhysicalMemory, buffer?: ArrayBufferLike) {
@@ -111,10 +105,7 @@ export class FrameTable {
     return page * INFO_WORDS;
   }
 
-  /**
-   * Whether a frame has one of the marks MARK_*. A BUG where it is not RAM.
-   * @internal
-   */
+  /** Whether a frame has one of the marks MARK_*. A BUG where it is not RAM. @internal */
   has(frame: Frame, mark: number): boolean {
     return (this.words[this.at(frame) + MARKS]! & mark) !== 0;
   }

@@ -1,4 +1,7 @@
-/** pagewalk/hypervisor: Xen's mapping layer on a `Machine`. Start with `Xen`; docs/xen-names.md lists names and deviations. */
+/**
+ * pagewalk/hypervisor: Xen's mapping layer on a `Machine`. Start with `Xen`; docs/xen-names.md lists names and deviations.
+ * @module pagewalk/hypervisor
+ */
 
 export type { Frame } from '../mmu/halves.ts';
 export type { Operation, Seam, SeamObserver } from '../mmu/seam.ts';

@@ -58,44 +58,23 @@ export class XenMm implements Seam {
   readonly tables: Tables;
   /** Flushes of this CPU and of others. */
   readonly flush: Flush;
-  /**
-   * Flushes and frees that are still due.
-   * @internal
-   */
+  /** Flushes and frees that are still due. @internal */
   readonly gather: Gather;
-  /**
-   * Who may still read what was unlinked.
-   * @internal
-   */
+  /** Who may still read what was unlinked. @internal */
   readonly grace: Grace;
   /** Where it does better than Xen. */
   readonly behaviour: Behaviour;
-  /**
-   * As it was made.
-   * @internal
-   */
+  /** As it was made. @internal */
   readonly options: MmOptions;
-  /**
-   * What the CPUs tell one another.
-   * @internal
-   */
+  /** What the CPUs tell one another. @internal */
   readonly mailboxes: Mailboxes;
   /** Frame of the L4 table. Xen: idle_pg_table. */
   readonly root: Frame;
-  /**
-   * Scratch of `mapPages`.
-   * @internal
-   */
+  /** Scratch of `mapPages`. @internal */
   readonly request: MapRequest = new MapRequest();
-  /**
-   * The entry of each level on the way down. Scratch of `modifyPages`.
-   * @internal
-   */
+  /** The entry of each level on the way down. Scratch of `modifyPages`. @internal */
   readonly path: Entry[] = [0, 0, 0, 0];
-  /**
-   * The page that a way down came to.
-   * @internal
-   */
+  /** The page that a way down came to. @internal */
   reached = 0;
   /** Told of each operation on what CPUs share, and may answer for it; null: nobody. */
   observer: SeamObserver | null = null;

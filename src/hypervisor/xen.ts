@@ -56,10 +56,7 @@ export interface XenOptions extends FlushOptions {
 export interface SharedXen {
   /** What `Machine.attach` takes. */
   readonly machine: SharedMachine;
-  /**
-   * What the CPUs of one Xen share.
-   * @internal
-   */
+  /** What the CPUs of one Xen share. @internal */
   readonly state: SharedState;
 }
 

@@ -1,4 +1,7 @@
-/** pagewalk/image: memory images and listings of what their page tables map. */
+/**
+ * pagewalk/image: memory images and listings of what their page tables map.
+ * @module pagewalk/image
+ */
 
 export { FaultError } from '../cpu/fault.ts';
 export type { Enters } from '../mmu/leaves.ts';

@@ -40,10 +40,7 @@ export class PhysicalMemory {
   words: Int32Array = new Int32Array(0);
   /** The same by quadwords. */
   quads: BigInt64Array = new BigInt64Array(0);
-  /**
-   * What is known of each backing page.
-   * @internal
-   */
+  /** What is known of each backing page. @internal */
   readonly pages: PageFlags;
   /** Asked for what a read of neither RAM nor a device gives; told of such writes. */
   readonly busError: BusError;
