@@ -35,7 +35,7 @@ export interface ExplainedWalk {
   readonly address: Long;
   /** The paging mode: `4-level`, `pae` and so on; `none` without paging. */
   readonly mode: string;
-  /** From the root down; the last one stopped the walk. Empty without paging, and where an address is not canonical. */
+  /** From the root down; the last one maps the page or stopped the walk. Empty without paging, and where an address is not canonical. */
   readonly steps: readonly Step[];
   /** NONE, GP, SS or PF. */
   readonly vector: number;

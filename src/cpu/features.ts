@@ -3,10 +3,7 @@
  */
 import type { AccessedOnFault } from '../mmu/walk.ts';
 
-/**
- * What a processor can do. Each of these has a bit of CPUID, after which it is named; without it, the control bits are
- * refused and the entry bits reserved.
- */
+/** What a processor can do, as CPUID tells it. A control bit of what it lacks is refused (#GP), an entry bit ignored or reserved, as the manual says. */
 export interface Features {
   /** Decides where Intel's and AMD's manuals differ: reserved bits, and what changes invalidate. */
   readonly vendor: 'intel' | 'amd';

@@ -7,7 +7,7 @@ import type { SparseOptions } from './sparse-pages.ts';
 export interface Device {
   /** The value, of which the low `size` bytes count. May use CPUs and memory. */
   read(offset: number, size: number): number;
-  /** A store of the low `size` bytes of `value`. */
+  /** A store; `value` is unsigned for 1 and 2 bytes, int32 for 4. */
   write(offset: number, size: number, value: number): void;
 }
 
