@@ -65,9 +65,9 @@ export class LockedPath extends SlowPath {
       const old = exchange(physical, frame, offset, size, valueLo, valueHi);
       return this.#done(lo, hi, size, old, physical.hi);
     }
-    const old = this.loadSplit(frame, secondFrame, offset, size);
+    const old = physical.loadSplit(frame, secondFrame, offset, size);
     const oldHi = physical.hi;
-    this.storeSplit(frame, secondFrame, offset, size, valueLo, valueHi);
+    physical.storeSplit(frame, secondFrame, offset, size, valueLo, valueHi);
     return this.#done(lo, hi, size, old, oldHi);
   }
 
@@ -90,10 +90,10 @@ export class LockedPath extends SlowPath {
       const old = compareExchange(physical, frame, offset, size, wantedLo, wantedHi, valueLo, valueHi);
       return this.#done(lo, hi, size, old, physical.hi);
     }
-    const old = this.loadSplit(frame, secondFrame, offset, size);
+    const old = physical.loadSplit(frame, secondFrame, offset, size);
     const oldHi = physical.hi;
     const equal = old === wantedLo && (size < 8 || oldHi === wantedHi);
-    if (equal) this.storeSplit(frame, secondFrame, offset, size, valueLo, valueHi);
+    if (equal) physical.storeSplit(frame, secondFrame, offset, size, valueLo, valueHi);
     return this.#done(lo, hi, size, old, oldHi);
   }
 
