@@ -6,7 +6,7 @@ import { manifest } from './bundle.mjs';
 
 /** Bytes: minified, compressed. Why the core is as large as it is: docs/decisions/0004-libraries.md. */
 const BUDGETS = {
-  '.': [70_000, 24_500],
+  '.': [72_000, 25_500],
   './image': [82_000, 29_500],
   './hypervisor': [122_000, 44_000],
   './explorer': [222_000, 78_000],
