@@ -1,6 +1,14 @@
 // Every check that is not a test, one line each. All run, even after one failed.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pack } from './pack.mjs';
+
+if (!existsSync('dist/index.js')) spawnSync(process.execPath, ['scripts/build.mjs'], { stdio: 'inherit' });
+const folder = mkdtempSync(join(tmpdir(), 'pagewalk-check-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+const tarball = pack('.', folder);
 
 const CHECKS = [
   ['types', 'node_modules/.bin/tsc', ['--noEmit', '-p', 'tsconfig.json']],
@@ -9,11 +17,12 @@ const CHECKS = [
   ['house rules', process.execPath, ['scripts/check-source.mjs']],
   ['Xen names', process.execPath, ['scripts/xen-names.mjs']],
   ['races', process.execPath, ['scripts/races.mjs']],
-  ['package', 'node_modules/.bin/publint', ['--strict']],
-  ['package types', 'node_modules/.bin/attw', ['--pack', '.', '--profile', 'esm-only']],
+  ['README', process.execPath, ['scripts/readme.mjs']],
+  ['links', process.execPath, ['scripts/check-links.mjs']],
+  ['sizes', process.execPath, ['scripts/sizes.mjs']],
+  ['package', 'node_modules/.bin/publint', ['run', '--strict', tarball]],
+  ['package types', 'node_modules/.bin/attw', [tarball, '--profile', 'esm-only']],
 ];
-
-if (!existsSync('dist/index.js')) spawnSync(process.execPath, ['scripts/build.mjs'], { stdio: 'inherit' });
 
 let failed = 0;
 for (const [name, command, args] of CHECKS) {

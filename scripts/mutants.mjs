@@ -347,16 +347,6 @@ export const MUTANTS = [
       'linearHi',
     ],
     [
-      'the second page of a split load is the next frame',
-      'physical.load(offset + k < PAGE_SIZE ? frame : secondFrame,',
-      'physical.load(offset + k < PAGE_SIZE ? frame : frame + 1,',
-    ],
-    [
-      'the second page of a split store is the next frame',
-      'physical.store(offset + k < PAGE_SIZE ? frame : secondFrame,',
-      'physical.store(offset + k < PAGE_SIZE ? frame : frame + 1,',
-    ],
-    [
       'linear addresses outside 64-bit code keep their high half',
       'const linearHi = is64Bit ? hi : 0;',
       'const linearHi = hi;',
@@ -488,7 +478,17 @@ export const MUTANTS = [
   ...of('src/mmu/physical-access.ts', [
     ['ROM can be written', 'if (memory.pages.has(page, PAGE_ROM)) return;', ''],
     ['ranges that are written do not become dirty', 'memory.noteWrite(page, frame, offset, count);', ''],
-    ['unaligned quadwords store their low half twice', '(k < 4 ? lo : hi) >>> (8 * (k & 3))', 'lo >>> (8 * (k & 3))'],
+    ['unaligned quadwords store their low half twice', 'bytes[at + k] = (k < 4 ? lo : hi)', 'bytes[at + k] = lo'],
+    [
+      'the second page of a split load is the next frame',
+      'this.load(offset + k < PAGE_SIZE ? frame : secondFrame,',
+      'this.load(offset + k < PAGE_SIZE ? frame : frame + 1,',
+    ],
+    [
+      'the second page of a split store is the next frame',
+      'this.store(offset + k < PAGE_SIZE ? frame : secondFrame,',
+      'this.store(offset + k < PAGE_SIZE ? frame : frame + 1,',
+    ],
   ]),
 
   ...of('src/mmu/physical-atomic.ts', [

@@ -1,5 +1,6 @@
 /**
  * pagewalk: an exact x86-64 MMU to embed. Start with `Machine`; docs/architecture.md tells the way of an access.
+ * @module pagewalk
  */
 export type { CacheOptions } from './cpu/cache-options.ts';
 export type { Counters } from './cpu/counters.ts';
@@ -18,7 +19,13 @@ export {
   type SharedMachine,
 } from './cpu/machine.ts';
 export { MAX_CPUS, type Mailboxes, StuckError } from './cpu/mailboxes.ts';
-export { MEMORY_SNAPSHOT_VERSION, type MemorySnapshot, restoreMemory, snapshotMemory } from './cpu/memory-snapshot.ts';
+export {
+  type FrameSnapshot,
+  MEMORY_SNAPSHOT_VERSION,
+  type MemorySnapshot,
+  restoreMemory,
+  snapshotMemory,
+} from './cpu/memory-snapshot.ts';
 export type { RegisterValues } from './cpu/registers.ts';
 export type { Watch, WatchCallback } from './cpu/watchpoints.ts';
 export {
@@ -36,9 +43,10 @@ export {
   STACK,
   WRITE,
 } from './mmu/access.ts';
-export type { Address } from './mmu/address.ts';
+export type { Address, Halves } from './mmu/address.ts';
 export type { HostMemory } from './mmu/host-memory.ts';
 export type { Leaf } from './mmu/leaves.ts';
+export type { BusError, Device, MemoryListener, MemoryOptions, SharedMemory } from './mmu/memory-options.ts';
 export type { MemoryPort } from './mmu/memory-port.ts';
 export {
   combine,
@@ -52,14 +60,9 @@ export {
   WP,
   WT,
 } from './mmu/memory-type.ts';
-export {
-  type BusError,
-  type Device,
-  type MemoryOptions,
-  PhysicalMemory,
-  type SharedMemory,
-  type SparseOptions,
-} from './mmu/physical-memory.ts';
+export { PhysicalMemory } from './mmu/physical-memory.ts';
 export type { RamRange } from './mmu/ram-layout.ts';
-export type { Operation, SeamObserver } from './mmu/seam.ts';
+export type { CacheOperation, MappingOperation, Operation, SeamObserver, WalkerOperation } from './mmu/seam.ts';
+export type { SparseOptions } from './mmu/sparse-pages.ts';
 export type { Replacement } from './mmu/translation-cache.ts';
+export type { AccessedOnFault } from './mmu/walk.ts';

@@ -7,6 +7,11 @@ const PIECE = 1 << 16;
 /** Thrown where nobody reads the output any more: the command ends quietly. */
 export class ClosedPipe extends Error {}
 
+/** What steers a terminal: names in images and corpora come from strangers. Colours, which paint.ts adds, stay. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const STEERING = /\x1b(?!\[[\d;]*m)|(?![\n\t\x1b])\p{Cc}/gu;
+const harmless = (text: string): string => text.replace(STEERING, '\ufffd');
+
 let pending = '';
 
 export function print(line: string): void {
@@ -16,7 +21,7 @@ export function print(line: string): void {
 
 /** UsageError where standard output takes no more, as on a full disk. */
 export function flush(): void {
-  const bytes = Buffer.from(pending);
+  const bytes = Buffer.from(harmless(pending));
   pending = '';
   if (bytes.length > 0) endProgress(); // both may be the same terminal
   for (let at = 0; at < bytes.length; ) at += writeSome(bytes, at);
@@ -37,7 +42,7 @@ function writeSome(bytes: Buffer, at: number): number {
 /** One line on standard error, after the output so far. */
 export function complain(sentence: string): void {
   endProgress();
-  process.stderr.write(`pagewalk: ${sentence}\n`);
+  process.stderr.write(`pagewalk: ${harmless(sentence)}\n`);
 }
 
 const startedAt = Date.now();

@@ -26,11 +26,14 @@ const NAP_MS = 5;
 
 /** A wait that lasted longer than it may: a CPU died or stopped serving requests. */
 export class StuckError extends Error {
+  /** Always `StuckError`. */
   override readonly name: string = 'StuckError';
 }
 
 export abstract class Bells {
+  /** The words of all CPUs, for `attach` in another thread; 256 bytes a CPU. */
   readonly buffer: ArrayBufferLike;
+  /** CPUs of the machine. */
   readonly count: number;
   /** How long a wait may last before it is reported as a `StuckError`. */
   patienceMs = 5000;

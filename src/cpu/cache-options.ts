@@ -2,6 +2,7 @@
 import type { TlbShape } from '../mmu/tlb.ts';
 import type { CacheShape, Replacement } from '../mmu/translation-cache.ts';
 
+/** How much a CPU keeps of its translations. Sizes are powers of two, else RangeError. */
 export interface CacheOptions {
   /** Entries for 4 KiB pages, a power of two; default 4096. `everything`: only invalidation removes one. `off`: no TLB. */
   readonly tlb?: number | 'everything' | 'off';

@@ -4,12 +4,14 @@ export class Counters {
   hits = 0;
   /** Lookups that led to a walk. */
   misses = 0;
+  /** Page walks that were begun; one done again because an entry changed meanwhile is the same walk. */
   walks = 0;
   /** #PF, #GP, #SS and #AC. */
   faults = 0;
   /** Operations that dropped cached translations. */
   invalidations = 0;
 
+  /** Sets all of them to 0. */
   reset(): void {
     this.hits = 0;
     this.misses = 0;

@@ -6,6 +6,8 @@ import type { Features, Policy } from './features.ts';
 export interface CpuOptions {
   /** Default: `INTEL`. */
   readonly features?: Partial<Features>;
+  /** What it does where the manuals leave a choice. Default: `DEFAULT_POLICY`. */
   readonly policy?: Partial<Policy>;
+  /** Sizes of TLB and structure caches, or none, or all that was ever cached. */
   readonly caches?: CacheOptions;
 }

@@ -15,10 +15,15 @@ import type { Translator } from './translator.ts';
 /** Changes whenever the meaning of a field does. */
 export const CPU_SNAPSHOT_VERSION = 1;
 
+/** A CPU as plain data: registers, and what it has cached. `JSON.stringify` keeps it. */
 export interface CpuSnapshot {
+  /** CPU_SNAPSHOT_VERSION when it was taken; another one is refused with a RangeError. */
   readonly version: number;
+  /** CR0 to CR4, EFER and what else decides over accesses. */
   readonly registers: RegisterValues;
+  /** CR2, as int32 halves. */
   readonly cr2: readonly [lo: number, hi: number];
+  /** Whether A20M# is asserted: bit 20 of physical addresses is 0. */
   readonly a20Masked: boolean;
   /** [MSR, lo, hi] of IA32_PAT and the MTRRs. */
   readonly memoryTypes: readonly (readonly [msr: number, lo: number, hi: number])[];
@@ -26,6 +31,7 @@ export interface CpuSnapshot {
   readonly tlb: readonly (readonly number[])[];
   /** [level, lo, hi, pcid, table, rights] of each structure-cache entry. */
   readonly structures: readonly (readonly number[])[];
+  /** What the CPU did so far. */
   readonly counters: Pick<Counters, 'hits' | 'misses' | 'walks' | 'faults' | 'invalidations'>;
 }
 

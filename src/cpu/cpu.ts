@@ -19,15 +19,23 @@ import { Mailboxes } from './mailboxes.ts';
 
 /** Registers as a debugger or an image gives them; those left out are 0. */
 export interface CpuState {
+  /** CR0: PG and PE decide whether there is paging. */
   readonly cr0: Address;
+  /** CR3, with PCID or PWT and PCD. */
   readonly cr3: Address;
+  /** CR4. */
   readonly cr4: Address;
+  /** IA32_EFER. */
   readonly efer: Address;
+  /** Current privilege level, 0 to 3. */
   readonly cpl?: number;
+  /** EFLAGS.AC, 0 or 1. */
   readonly ac?: number;
   /** Default: 1 where EFER.LME = 1. */
   readonly csL?: number;
+  /** PKRU, 32 bits. */
   readonly pkru?: number;
+  /** IA32_PKRS, 32 bits. */
   readonly pkrs?: number;
   /** The PDPTE registers as (lo, hi) pairs, where they are known; else PAE paging loads them from memory. */
   readonly pdptes?: readonly number[];
@@ -37,7 +45,9 @@ export interface CpuState {
 export interface MappedRun {
   /** First linear and physical byte, unsigned. */
   readonly linear: Long;
+  /** First physical byte, unsigned. */
   readonly physical: Long;
+  /** A multiple of 4096. */
   readonly sizeBytes: number;
   /** `urwx`, with `-` for what some level forbids. */
   readonly rights: string;
@@ -45,6 +55,10 @@ export interface MappedRun {
 
 const RUN_RIGHTS = WRITABLE | USER | NO_EXECUTE;
 
+/**
+ * One logical processor: accesses, control registers and invalidations in their (lo, hi) form, `long` for people, and what
+ * tables say.
+ */
 export class Cpu extends HitPath {
   /** Its number in the machine. */
   readonly index: number;

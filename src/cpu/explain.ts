@@ -13,23 +13,29 @@ import type { Translator } from './translator.ts';
 export interface Step {
   /** 5 to 1; 3 for a PDPTE register. */
   readonly level: number;
+  /** The manual's name of an entry of that level. */
   readonly name: 'PML5E' | 'PML4E' | 'PDPTE' | 'PDE' | 'PTE';
   /** Where the entry lies; of a PDPTE register, where it was loaded from. */
   readonly entryAddress: Long;
+  /** Which entry of its table, 0 to 511 (1023 in 32-bit paging, 3 for a PDPTE register). */
   readonly index: number;
   /** Raw, unsigned. */
   readonly entry: Long;
   /** Names of the flags that are set: `P RW US ... XD`. */
   readonly flags: string;
+  /** What it leads to, or why the walk stopped there. */
   readonly outcome: 'table' | 'page' | 'not present' | 'reserved bit set';
   /** First frame of the table or page it points to; undefined where it points to nothing. */
   readonly frame: Frame | undefined;
 }
 
+/** A walk, entry by entry, and what an access would come to by the tables alone: no cache is asked, nothing is set. */
 export interface ExplainedWalk {
   /** Unsigned. */
   readonly address: Long;
+  /** The paging mode: `4-level`, `pae` and so on; `none` without paging. */
   readonly mode: string;
+  /** From the root down; the last one maps the page or stopped the walk. Empty without paging, and where an address is not canonical. */
   readonly steps: readonly Step[];
   /** NONE, GP, SS or PF. */
   readonly vector: number;

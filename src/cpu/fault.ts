@@ -29,6 +29,7 @@ const NAMES: Readonly<Record<number, string>> = {
   [AC]: '#AC',
 };
 
+/** Why the last access was not done: one object a CPU, filled in anew by each fault. Copy what has to last. */
 export class Fault {
   /** NONE, or the vector. */
   vector: number = NONE;
@@ -36,6 +37,7 @@ export class Fault {
   errorCode = 0;
   /** Linear address of the access, or of its first byte on the second page where that one faults: CR2 of a #PF. */
   lo = 0;
+  /** High half of that address, int32. */
   hi = 0;
   /** READ, WRITE, FETCH and modifiers, as asked for. */
   access = 0;
@@ -43,8 +45,10 @@ export class Fault {
   level = 0;
   /** That entry. */
   entryLo = 0;
+  /** Its high half; 0 of a 4-byte entry. */
   entryHi = 0;
 
+  /** Fills it in, with no entry. Returns the vector. @internal */
   set(vector: number, errorCode: number, lo: number, hi: number, access: number): number {
     this.vector = vector;
     this.errorCode = errorCode;
@@ -60,9 +64,11 @@ export class Fault {
 
 /** A fault, thrown. */
 export class FaultError extends Error {
+  /** Always `FaultError`. */
   override readonly name: string = 'FaultError';
   /** 14 for #PF, 13 #GP, 12 #SS, 17 #AC, 10 #TS. */
   readonly vector: number;
+  /** Bits PF_* of a #PF; 0 for the others. */
   readonly errorCode: number;
   /** Linear address, unsigned. */
   readonly address: Long;

@@ -3,24 +3,41 @@
  */
 import type { AccessedOnFault } from '../mmu/walk.ts';
 
+/** What a processor can do, as CPUID tells it. A control bit of what it lacks is refused (#GP), an entry bit ignored or reserved, as the manual says. */
 export interface Features {
+  /** Decides where Intel's and AMD's manuals differ: reserved bits, and what changes invalidate. */
   readonly vendor: 'intel' | 'amd';
   /** MAXPHYADDR: bits of a physical address, 32 to 52. */
   readonly maxPhyAddr: number;
+  /** 4 MiB pages in 32-bit paging. */
   readonly pse: boolean;
+  /** Physical addresses above 4 GiB for those pages, up to 40 bits. */
   readonly pse36: boolean;
+  /** PAE paging; long mode needs it. */
   readonly pae: boolean;
+  /** Global pages. */
   readonly pge: boolean;
+  /** The page attribute table: the PAT flag of leaves. */
   readonly pat: boolean;
+  /** Process-context identifiers. */
   readonly pcid: boolean;
+  /** The INVPCID instruction. */
   readonly invpcid: boolean;
+  /** Execute-disable (XD, AMD: NX), enabled by EFER.NXE. */
   readonly nx: boolean;
+  /** 4-level paging. */
   readonly longMode: boolean;
+  /** 1 GiB pages. */
   readonly page1gb: boolean;
+  /** 5-level paging. */
   readonly la57: boolean;
+  /** Supervisor-mode execution prevention. */
   readonly smep: boolean;
+  /** Supervisor-mode access prevention. */
   readonly smap: boolean;
+  /** Protection keys for user pages. */
   readonly pku: boolean;
+  /** Protection keys for supervisor pages. */
   readonly pks: boolean;
 }
 
@@ -62,6 +79,7 @@ export interface Policy {
   readonly taskSwitchPdpteFault: 10 | 13;
 }
 
+/** What a CPU does when nothing else is asked for. */
 export const DEFAULT_POLICY: Policy = {
   accessedOnFault: 'none',
   absentPdpteReserved: 'ignored',

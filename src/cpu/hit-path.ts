@@ -60,6 +60,7 @@ export class HitPath extends Processor {
     return this.bytes[((slots[at + WORDS]! << 2) + lo) >>> 0]!;
   }
 
+  /** 0 to 65535. */
   fetch16(lo: number, hi: number): number {
     const slots = this.fetchSlots;
     const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
@@ -67,6 +68,7 @@ export class HitPath extends Processor {
     return this.halfwords[((slots[at + WORDS]! << 1) + (lo >>> 1)) | 0]!;
   }
 
+  /** A signed 32-bit value. */
   fetch32(lo: number, hi: number): number {
     const slots = this.fetchSlots;
     const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
@@ -74,6 +76,7 @@ export class HitPath extends Processor {
     return this.words[(slots[at + WORDS]! + (lo >>> 2)) | 0]!;
   }
 
+  /** The low half; the high one is left in `valueHi`. */
   fetch64(lo: number, hi: number): number {
     const slots = this.fetchSlots;
     const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
@@ -93,6 +96,7 @@ export class HitPath extends Processor {
     return 0;
   }
 
+  /** Stores the low 16 bits. Returns 0 or the vector. */
   write16(lo: number, hi: number, value: number, stack = 0): number {
     const slots = this.writeSlots;
     const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
@@ -102,6 +106,7 @@ export class HitPath extends Processor {
     return 0;
   }
 
+  /** Stores 32 bits. Returns 0 or the vector. */
   write32(lo: number, hi: number, value: number, stack = 0): number {
     const slots = this.writeSlots;
     const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
@@ -133,6 +138,7 @@ export class HitPath extends Processor {
     return this.moveBytes(READ | stack, lo, hi, target);
   }
 
+  /** Stores 1 to 4096 bytes; where a page of them faults, none. Returns 0 or the vector. */
   writeBytes(lo: number, hi: number, source: Uint8Array, stack = 0): number {
     return this.moveBytes(WRITE | stack, lo, hi, source);
   }

@@ -10,14 +10,17 @@ import { NONE } from './fault.ts';
 import { SlowPath } from './slow-path.ts';
 
 export class LockedPath extends SlowPath {
+  /** XCHG of a byte. Returns the old one, 0 to 255; 0 on a fault. */
   exchange8(lo: number, hi: number, value: number): number {
     return this.#exchange(lo, hi, 1, value, 0);
   }
 
+  /** XCHG. The old value, 0 to 65535. */
   exchange16(lo: number, hi: number, value: number): number {
     return this.#exchange(lo, hi, 2, value, 0);
   }
 
+  /** XCHG. The old value, int32. */
   exchange32(lo: number, hi: number, value: number): number {
     return this.#exchange(lo, hi, 4, value, 0);
   }
@@ -32,10 +35,12 @@ export class LockedPath extends SlowPath {
     return this.#compareExchange(lo, hi, 1, expected, 0, value, 0);
   }
 
+  /** LOCK CMPXCHG. The old value, 0 to 65535: the store happened where it is `expected`. */
   compareExchange16(lo: number, hi: number, expected: number, value: number): number {
     return this.#compareExchange(lo, hi, 2, expected, 0, value, 0);
   }
 
+  /** LOCK CMPXCHG. The old value, int32. */
   compareExchange32(lo: number, hi: number, expected: number, value: number): number {
     return this.#compareExchange(lo, hi, 4, expected, 0, value, 0);
   }
@@ -60,9 +65,9 @@ export class LockedPath extends SlowPath {
       const old = exchange(physical, frame, offset, size, valueLo, valueHi);
       return this.#done(lo, hi, size, old, physical.hi);
     }
-    const old = this.loadSplit(frame, secondFrame, offset, size);
+    const old = physical.loadSplit(frame, secondFrame, offset, size);
     const oldHi = physical.hi;
-    this.storeSplit(frame, secondFrame, offset, size, valueLo, valueHi);
+    physical.storeSplit(frame, secondFrame, offset, size, valueLo, valueHi);
     return this.#done(lo, hi, size, old, oldHi);
   }
 
@@ -85,10 +90,10 @@ export class LockedPath extends SlowPath {
       const old = compareExchange(physical, frame, offset, size, wantedLo, wantedHi, valueLo, valueHi);
       return this.#done(lo, hi, size, old, physical.hi);
     }
-    const old = this.loadSplit(frame, secondFrame, offset, size);
+    const old = physical.loadSplit(frame, secondFrame, offset, size);
     const oldHi = physical.hi;
     const equal = old === wantedLo && (size < 8 || oldHi === wantedHi);
-    if (equal) this.storeSplit(frame, secondFrame, offset, size, valueLo, valueHi);
+    if (equal) physical.storeSplit(frame, secondFrame, offset, size, valueLo, valueHi);
     return this.#done(lo, hi, size, old, oldHi);
   }
 

@@ -9,6 +9,13 @@ import { type ExplainedWalk, explainWalk } from './explain.ts';
 import { FaultError, NONE } from './fault.ts';
 import type { HitPath } from './hit-path.ts';
 
+/**
+ * A CPU's accesses and instructions for people and tools: `Address` in, `Long` out; a fault is thrown as `FaultError`, and
+ * a value
+ * that is no address is a RangeError. Loops use the methods of the CPU itself, which allocate nothing. `stack` is STACK for
+ * an
+ * access through SS.
+ */
 export class LongAccess {
   readonly #cpu: HitPath;
 
@@ -22,6 +29,7 @@ export class LongAccess {
     return this.#checked(this.#cpu.read8(low, high, stack));
   }
 
+  /** 0 to 65535. */
   read16(address: Address, stack = 0): number {
     const { low, high } = toHalves(address);
     return this.#checked(this.#cpu.read16(low, high, stack));
@@ -33,16 +41,19 @@ export class LongAccess {
     return this.#checked(this.#cpu.read32(low, high, stack)) >>> 0;
   }
 
+  /** Unsigned. */
   read64(address: Address, stack = 0): Long {
     const { low, high } = toHalves(address);
     return this.#quad(this.#cpu.read64(low, high, stack));
   }
 
+  /** An instruction fetch, 0 to 255. */
   fetch8(address: Address): number {
     const { low, high } = toHalves(address);
     return this.#checked(this.#cpu.fetch8(low, high));
   }
 
+  /** An instruction fetch, 0 to 65535. */
   fetch16(address: Address): number {
     const { low, high } = toHalves(address);
     return this.#checked(this.#cpu.fetch16(low, high));
@@ -54,26 +65,31 @@ export class LongAccess {
     return this.#checked(this.#cpu.fetch32(low, high)) >>> 0;
   }
 
+  /** An instruction fetch, unsigned. */
   fetch64(address: Address): Long {
     const { low, high } = toHalves(address);
     return this.#quad(this.#cpu.fetch64(low, high));
   }
 
+  /** Stores the low 8 bits. */
   write8(address: Address, value: number, stack = 0): void {
     const { low, high } = toHalves(address);
     this.#checked(this.#cpu.write8(low, high, value, stack));
   }
 
+  /** Stores the low 16 bits. */
   write16(address: Address, value: number, stack = 0): void {
     const { low, high } = toHalves(address);
     this.#checked(this.#cpu.write16(low, high, value, stack));
   }
 
+  /** Stores the low 32 bits. */
   write32(address: Address, value: number, stack = 0): void {
     const { low, high } = toHalves(address);
     this.#checked(this.#cpu.write32(low, high, value, stack));
   }
 
+  /** Stores 64 bits; where aligned, as one. */
   write64(address: Address, value: Address, stack = 0): void {
     const { low, high } = toHalves(address);
     const stored = toHalves(value);
@@ -86,16 +102,19 @@ export class LongAccess {
     return this.#checked(this.#cpu.exchange8(low, high, value));
   }
 
+  /** XCHG of 16 bits; returns the old value, 0 to 65535. */
   exchange16(address: Address, value: number): number {
     const { low, high } = toHalves(address);
     return this.#checked(this.#cpu.exchange16(low, high, value));
   }
 
+  /** XCHG of 32 bits; returns the old value, 0 to 2^32 - 1. */
   exchange32(address: Address, value: number): number {
     const { low, high } = toHalves(address);
     return this.#checked(this.#cpu.exchange32(low, high, value)) >>> 0;
   }
 
+  /** XCHG of 64 bits; returns the old value, unsigned. */
   exchange64(address: Address, value: Address): Long {
     const { low, high } = toHalves(address);
     const stored = toHalves(value);
@@ -108,16 +127,19 @@ export class LongAccess {
     return this.#checked(this.#cpu.compareExchange8(low, high, expected, value));
   }
 
+  /** LOCK CMPXCHG of 16 bits; returns the old value, 0 to 65535. */
   compareExchange16(address: Address, expected: number, value: number): number {
     const { low, high } = toHalves(address);
     return this.#checked(this.#cpu.compareExchange16(low, high, expected, value));
   }
 
+  /** LOCK CMPXCHG of 32 bits; returns the old value, 0 to 2^32 - 1. */
   compareExchange32(address: Address, expected: number, value: number): number {
     const { low, high } = toHalves(address);
     return this.#checked(this.#cpu.compareExchange32(low, high, expected, value)) >>> 0;
   }
 
+  /** LOCK CMPXCHG of 64 bits; returns the old value, unsigned. */
   compareExchange64(address: Address, expected: Address, value: Address): Long {
     const { low, high } = toHalves(address);
     const wanted = toHalves(expected);
@@ -133,6 +155,7 @@ export class LongAccess {
     return bytes;
   }
 
+  /** The bytes of an instruction: 1 to 4096, else RangeError. */
   fetchBytes(address: Address, length: number): Uint8Array {
     const { low, high } = toHalves(address);
     const bytes = new Uint8Array(length);
@@ -140,6 +163,7 @@ export class LongAccess {
     return bytes;
   }
 
+  /** Writes 1 to 4096 bytes, else RangeError; where a page of them faults, none. */
   writeBytes(address: Address, bytes: Uint8Array, stack = 0): void {
     const { low, high } = toHalves(address);
     this.#checked(this.#cpu.writeBytes(low, high, bytes, stack));
@@ -165,21 +189,28 @@ export class LongAccess {
     return explainWalk(this.#cpu.translator, low, high, access);
   }
 
+  /** MOV CR0. FaultError (#GP) where the value is not allowed, and nothing has changed. */
   setCr0(value: Address): void {
     const { low, high } = toHalves(value);
     this.#checked(this.#cpu.setCr0(low, high));
   }
 
+  /**
+   * MOV CR3, bit 63 as "no flush" where CR4.PCIDE = 1. FaultError (#GP) where the value, or a PDPTE it leads to, is not
+   * allowed.
+   */
   setCr3(value: Address): void {
     const { low, high } = toHalves(value);
     this.#checked(this.#cpu.setCr3(low, high));
   }
 
+  /** MOV CR4. FaultError (#GP) where the value is not allowed, and nothing has changed. */
   setCr4(value: Address): void {
     const { low, high } = toHalves(value);
     this.#checked(this.#cpu.setCr4(low, high));
   }
 
+  /** WRMSR of IA32_EFER. FaultError (#GP) where the value is not allowed, and nothing has changed. */
   setEfer(value: Address): void {
     const { low, high } = toHalves(value);
     this.#checked(this.#cpu.setEfer(low, high));
@@ -200,19 +231,23 @@ export class LongAccess {
     this.#cpu.setCsL(csL);
   }
 
+  /** WRPKRU: 32 bits, access-disable and write-disable for each of 16 keys of user pages. */
   setPkru(pkru: number): void {
     this.#cpu.setPkru(pkru);
   }
 
+  /** WRMSR of IA32_PKRS: the same for supervisor pages. */
   setPkrs(pkrs: number): void {
     this.#cpu.setPkrs(pkrs);
   }
 
+  /** INVLPG. Of an address that is not canonical it does nothing. */
   invlpg(address: Address): void {
     const { low, high } = toHalves(address);
     this.#cpu.invlpg(low, high);
   }
 
+  /** INVPCID of type 0 to 3; `pcid` is the low quadword of its descriptor. FaultError (#UD, #GP) as the instruction raises it. */
   invpcid(type: number, pcid: Address, address: Address): void {
     const descriptor = toHalves(pcid);
     const { low, high } = toHalves(address);

@@ -3,14 +3,17 @@
  * then has a `Machine` of its own over the same buffers; a CPU's caches belong to the thread that runs it.
  */
 import { HostMemory } from '../mmu/host-memory.ts';
-import { type MemoryOptions, PhysicalMemory, type SharedMemory } from '../mmu/physical-memory.ts';
+import type { MemoryOptions, SharedMemory } from '../mmu/memory-options.ts';
+import { PhysicalMemory } from '../mmu/physical-memory.ts';
 import { Cpu } from './cpu.ts';
 import type { CpuOptions } from './cpu-options.ts';
 import { type CpuSnapshot, checkCpuFits, checkCpuSnapshot } from './cpu-snapshot.ts';
 import { Mailboxes } from './mailboxes.ts';
 import { type MemorySnapshot, restoreMemory, snapshotMemory } from './memory-snapshot.ts';
 
+/** What a machine is made of. Memory that does not fit together, and an option of another value, is a RangeError. */
 export interface MachineOptions extends CpuOptions {
+  /** RAM: its size, its ranges, a buffer of yours, or sparse. */
   readonly memory: MemoryOptions;
   /** Logical processors, 1 or more; default 1. */
   readonly cpus?: number;
@@ -18,8 +21,11 @@ export interface MachineOptions extends CpuOptions {
 
 /** What a worker needs to open the same machine. Structured-cloneable; `busError` and devices are each thread's own. */
 export interface SharedMachine extends CpuOptions {
+  /** RAM and the flags of its pages. */
   readonly memory: SharedMemory;
+  /** Logical processors of the machine, 1 or more. */
   readonly cpus: number;
+  /** What the CPUs tell one another. */
   readonly mailboxes: ArrayBufferLike;
 }
 
@@ -29,8 +35,11 @@ interface Attachment {
   readonly run: readonly number[];
 }
 
+/** A machine as plain data, from `snapshot()`. Structured-cloneable; devices and callbacks are not in it. */
 export interface MachineSnapshot {
+  /** Contents of RAM. */
   readonly memory: MemorySnapshot;
+  /** Each CPU, in order. */
   readonly cpus: readonly CpuSnapshot[];
 }
 
@@ -40,7 +49,9 @@ export interface MachineObserver {
   attach(machine: Machine): () => void;
 }
 
+/** Physical memory and the logical processors on it: where to start. */
 export class Machine {
+  /** RAM, ROM, devices; dirty pages and code pages. */
   readonly memory: PhysicalMemory;
   /** The host's reads and writes of guest memory. */
   readonly host: HostMemory;

@@ -44,6 +44,7 @@ const OBJECTS = 0;
 /** Drops translations as another CPU asked. */
 export type RequestHandler = (lo: number, hi: number, flags: number) => void;
 
+/** What the CPUs of a machine tell one another: who runs, requests to drop translations, acknowledgements. */
 export class Mailboxes extends Bells {
   /** Whether a request to a CPU that this thread runs too is served at once; off where somebody else decides when. */
   servesAtOnce = true;
@@ -73,18 +74,22 @@ export class Mailboxes extends Bells {
     Atomics.store(this.words, at(cpu, STATE), RUNNING);
   }
 
+  /** Whether this thread runs the CPU. */
   isLocal(cpu: number): boolean {
     return this.#handlers[cpu] !== undefined && Atomics.load(this.words, at(cpu, OWNER)) === this.#self;
   }
 
+  /** OFFLINE 0, RUNNING 1 or PARKED 2. */
   stateOf(cpu: number): number {
     return Atomics.load(this.words, at(cpu, STATE));
   }
 
+  /** The same as a word. */
   stateName(cpu: number): 'offline' | 'running' | 'parked' {
     return (['offline', 'running', 'parked'] as const)[this.stateOf(cpu)]!;
   }
 
+  /** Whether it runs or is parked. */
   isOnline(cpu: number): boolean {
     return this.stateOf(cpu) !== OFFLINE;
   }

@@ -2,19 +2,32 @@
 import { type Frame, PAGE_SIZE } from '../mmu/halves.ts';
 import { PAGE_DIRTY, PAGE_ROM } from '../mmu/page-flags.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
+import type { RamRange } from '../mmu/ram-layout.ts';
 
 /** Changes whenever the meaning of a field does. */
 export const MEMORY_SNAPSHOT_VERSION = 1;
 
+/** One frame. */
+export interface FrameSnapshot {
+  /** Its number, guest-physical. */
+  readonly frame: number;
+  /** The 4096 bytes that it holds. */
+  readonly bytes: Uint8Array;
+}
+
+/** RAM as plain data: the frames that hold something. Structured-cloneable. */
 export interface MemorySnapshot {
+  /** MEMORY_SNAPSHOT_VERSION when it was taken; another one is refused with a RangeError. */
   readonly version: number;
   /** RAM as laid out; empty for sparse memory. */
-  readonly ranges: readonly { readonly start: number; readonly size: number }[];
+  readonly ranges: readonly Pick<RamRange, 'start' | 'size'>[];
   /** Frames with a byte that is not zero; of sparse memory every frame touched, since its loader may not give zeros. */
-  readonly frames: readonly { readonly frame: number; readonly bytes: Uint8Array }[];
+  readonly frames: readonly FrameSnapshot[];
+  /** Frames that are ROM. */
   readonly rom: readonly number[];
 }
 
+/** Copies what RAM holds. Costs a look at every byte of it. */
 export function snapshotMemory(memory: PhysicalMemory): MemorySnapshot {
   const frames: { frame: number; bytes: Uint8Array }[] = [];
   const rom: number[] = [];

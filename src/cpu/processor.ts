@@ -30,6 +30,7 @@ export class Processor extends LockedPath {
     return this.translator.memoryTypes;
   }
 
+  /** What this CPU did: hits, misses, walks, faults, invalidations. */
   get counters(): Counters {
     return this.translator.counters;
   }
@@ -39,6 +40,7 @@ export class Processor extends LockedPath {
     return this.translator.cr2Lo;
   }
 
+  /** Its high half. */
   get cr2Hi(): number {
     return this.translator.cr2Hi;
   }

@@ -46,15 +46,25 @@ export const REGIME_SUPERVISOR_AC = 2;
 
 /** Register values, int32 halves and words. */
 export interface RegisterValues {
+  /** CR0; its high half is always 0. */
   readonly cr0: number;
+  /** CR3, low half. */
   readonly cr3Lo: number;
+  /** CR3, high half. */
   readonly cr3Hi: number;
+  /** CR4; its high half is always 0. */
   readonly cr4: number;
+  /** IA32_EFER, low half; the high one is always 0. */
   readonly efer: number;
+  /** Current privilege level, 0 to 3. */
   readonly cpl: number;
+  /** EFLAGS.AC, 0 or 1. */
   readonly ac: number;
+  /** L of CS, 0 or 1: 64-bit mode where EFER.LMA = 1. */
   readonly csL: number;
+  /** PKRU, 32 bits. */
   readonly pkru: number;
+  /** IA32_PKRS, 32 bits. */
   readonly pkrs: number;
   /** The PDPTE registers as (lo, hi) pairs, 8 numbers. */
   readonly pdptes?: readonly number[];

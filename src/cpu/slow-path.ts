@@ -23,8 +23,11 @@ const LARGE_SHIFT = 21;
 const LARGE_FRAMES = 1 << (LARGE_SHIFT - 12);
 
 export class SlowPath {
+  /** The memory that it runs on. */
   readonly memory: PhysicalMemory;
+  /** TLB, structure caches and walk. @internal */
   readonly translator: Translator;
+  /** Details of the last fault; filled in anew by each. */
   readonly fault: Fault;
   /** Vector of the last access, NONE (0) where it was done. To read: hits do not set it (see `settle`). */
   faulted: number = NONE;
@@ -32,8 +35,11 @@ export class SlowPath {
   valueHi = 0;
   /** The buffer of memory by words; hit views index it. */
   words: Int32Array;
+  /** The same by bytes. @internal */
   bytes: Uint8Array;
+  /** The same by halfwords. @internal */
   halfwords: Uint16Array;
+  /** The same by quadwords. @internal */
   quads: BigInt64Array;
 
   protected readonly views: Views;
@@ -115,6 +121,7 @@ export class SlowPath {
     return this.#usesViews && this.views.isOpen && this.#watchpoints.isEmpty;
   }
 
+  /** Ends what `addWatch` began; takes the same object. */
   removeWatch(watch: Watch): void {
     this.#watchpoints.remove(watch);
   }
@@ -130,7 +137,7 @@ export class SlowPath {
     const value =
       offset + size <= PAGE_SIZE
         ? physical.load(frame, offset, size)
-        : this.loadSplit(frame, secondFrame, offset, size);
+        : physical.loadSplit(frame, secondFrame, offset, size);
     const valueHi = physical.hi;
     this.done(lo, hi, size, access);
     if (size === 8) this.valueHi = valueHi;
@@ -146,7 +153,7 @@ export class SlowPath {
     if (vector !== NONE) return vector;
     const offset = lo & OFFSET_MASK;
     if (offset + size <= PAGE_SIZE) this.physical.store(this.frame, offset, size, valueLo, valueHi);
-    else this.storeSplit(this.frame, this.secondFrame, offset, size, valueLo, valueHi);
+    else this.physical.storeSplit(this.frame, this.secondFrame, offset, size, valueLo, valueHi);
     this.done(lo, hi, size, access);
     return NONE;
   }
@@ -255,29 +262,6 @@ export class SlowPath {
     if (!this.memory.isContiguous(this.translator.frame - within, LARGE_FRAMES)) return;
     if (!this.#watchpoints.isEmpty && this.#watchpoints.touches(lo, hi, LARGE_SHIFT)) return;
     large.fill(lo, hi, (page - within) * WORDS_PER_PAGE);
-  }
-
-  // Data across the page boundary goes byte by byte, and through locals: a device's handler may use this CPU meanwhile.
-
-  protected loadSplit(frame: Frame, secondFrame: Frame, offset: number, size: number): number {
-    const { physical } = this;
-    let lo = 0;
-    let hi = 0;
-    for (let k = 0; k < size; k++) {
-      const byte = physical.load(offset + k < PAGE_SIZE ? frame : secondFrame, (offset + k) & OFFSET_MASK, 1);
-      if (k < 4) lo |= byte << (8 * k);
-      else hi |= byte << (8 * (k - 4));
-    }
-    physical.hi = hi;
-    return lo;
-  }
-
-  protected storeSplit(frame: Frame, secondFrame: Frame, offset: number, size: number, lo: number, hi: number): void {
-    const { physical } = this;
-    for (let k = 0; k < size; k++) {
-      const byte = ((k < 4 ? lo : hi) >>> (8 * (k & 3))) & 0xff;
-      physical.store(offset + k < PAGE_SIZE ? frame : secondFrame, (offset + k) & OFFSET_MASK, 1, byte, 0);
-    }
   }
 
   #movePart(access: number, frame: Frame, offset: number, bytes: Uint8Array, at: number, count: number): void {

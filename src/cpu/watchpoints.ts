@@ -7,14 +7,17 @@ import { PAGE_SIZE } from '../mmu/halves.ts';
 /** Called after an access to watched bytes was done: its first byte, its size, and READ, WRITE or FETCH as asked for. */
 export type WatchCallback = (lo: number, hi: number, size: number, access: number) => void;
 
+/** Linear bytes whose accesses are reported, whatever they are mapped to; see `addWatch`. */
 export interface Watch {
   /** Linear address of the first byte; halves may be unsigned. */
   readonly lo: number;
+  /** High half of that address. */
   readonly hi: number;
   /** Bytes, 1 to 4096. */
   readonly length: number;
   /** READ | WRITE | FETCH. */
   readonly kinds: number;
+  /** Called after each such access; it may use the CPU. */
   readonly callback: WatchCallback;
 }
 

@@ -6,8 +6,9 @@ import { modifyPages } from '../hypervisor/modify-mappings.ts';
 import { mapToMfn } from '../hypervisor/xen-map-to-mfn.ts';
 import type { CpuOperation } from './scenario.ts';
 
-/** Pages of a superpage. */
+/** Pages of 4 KiB in a 2 MiB page. */
 export const M2 = 512;
+/** Pages of 4 KiB in a 1 GiB page. */
 export const G1: number = 512 ** 2;
 
 /** The linear page number of a page of the directmap. */

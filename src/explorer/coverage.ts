@@ -1,26 +1,41 @@
 /** What an exploration has seen: numbers, and the sentence that they justify. */
 import type { Scenario } from './scenario.ts';
 
+/** One part of a search that was split. */
+export interface Shard {
+  /** 0 to `count` - 1. */
+  readonly index: number;
+  /** Parts in all. */
+  readonly count: number;
+}
+
+/** What an exploration has seen, in numbers. */
 export interface Coverage {
+  /** Every schedule, those with few preemptions, or random ones. */
   readonly mode: 'exhaustive' | 'bounded' | 'random';
   /** Every schedule, within the bound where there is one, was seen. */
   readonly complete: boolean;
   /** Preemptions at most; of `bounded`. */
   readonly bound: number | undefined;
+  /** Different states met, told apart by a 64-bit hash; of `random`, states passed. */
   readonly states: number;
   /** Parts of which this is the sum: a state that several of them met is counted by each. */
   readonly parts?: number;
   /** Events that happened; events of code that was executed again; executions of code. */
   readonly events: number;
+  /** Events of code that was executed again. */
   readonly replayed: number;
+  /** Executions of code. */
   readonly executions: number;
   /** Schedules seen to their end: final states, or random runs. */
   readonly ends: number;
   /** Why it is not complete. */
   readonly truncated: string | undefined;
   /** Part of how many, where the search was split. */
-  readonly shard: { readonly index: number; readonly count: number } | undefined;
+  readonly shard: Shard | undefined;
+  /** Of `random`. */
   readonly seed: number | undefined;
+  /** The machine, in words: CPUs, walks, frames, what its hardware does by itself. */
   readonly machine: string;
   /** Of the search that the numbers are about: where operations had to be split, one like it came before. */
   readonly ms: number;

@@ -7,6 +7,7 @@ import type { Scenario } from './scenario.ts';
 export interface Variant {
   /** `before the fix`, `l3`, `without the flush`. */
   readonly label: string;
+  /** What runs. */
   readonly scenario: Scenario;
   /** Preemptions at most; undefined: every schedule. */
   readonly preemptions?: number;
@@ -14,14 +15,17 @@ export interface Variant {
   readonly finds: readonly ErrorKind[];
 }
 
+/** A scenario with the ways to run it and what each must come to. */
 export interface Declared {
   /** `r1`, `xsa-480`. Lower case, digits and dashes. */
   readonly name: string;
+  /** One line. */
   readonly title: string;
   /** What happens, and what became of it, in a few sentences. */
   readonly about: string;
   /** `closed` by the fix; `open` in Xen and shown; `better`: open in Xen, and closed here; `demo`: a mistake of others. */
   readonly status: 'closed' | 'open' | 'better' | 'demo';
+  /** At least one. */
   readonly variants: readonly Variant[];
 }
 

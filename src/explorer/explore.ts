@@ -1,5 +1,5 @@
 /** Explores a scenario: every schedule, those with few preemptions, or random ones; and replays one. */
-import { type Coverage, machineText, mergeCoverage } from './coverage.ts';
+import { type Coverage, machineText, mergeCoverage, type Shard } from './coverage.ts';
 import { DepthFirst } from './depth-first.ts';
 import { Explored } from './explored.ts';
 import { minimise, switchesOf } from './minimise.ts';
@@ -12,35 +12,47 @@ import { parseSchedule, scheduleText } from './schedule.ts';
 import { type Failure, failureKey, kindOf, type Limits, type Search } from './search.ts';
 import { type Trace, traceOf } from './trace.ts';
 
+/** How much of a scenario is explored, and how. */
 export interface ExploreOptions extends Limits, Pick<RandomOptions, 'strategy' | 'seed' | 'runs' | 'depth'> {
   /** `exhaustive` is the default; `bounded` takes the bounds 0, 1, ... up to `preemptions`. */
   readonly mode?: 'exhaustive' | 'bounded' | 'random';
   /** Of `bounded`; default 2. */
   readonly preemptions?: number;
   /** Part of the work: parts 0 to `count` - 1 together are all of it (`mergeOutcomes`). */
-  readonly shard?: { readonly index: number; readonly count: number };
+  readonly shard?: Shard;
   /** Whether failing schedules are made minimal; default true. */
   readonly minimises?: boolean;
 }
 
+/** A way in which something goes wrong, with a schedule that shows it. */
 export interface FoundFailure {
+  /** What sort of mistake. */
   readonly kind: ErrorKind;
+  /** The rule that was broken. */
   readonly rule: RuleName;
   /** What must hold, and how it was broken. */
   readonly must: string;
+  /** How it was broken, with frames, pages and CPUs. */
   readonly what: string;
+  /** Whose step it was; `nobody` where the machine cannot go on, or at the end. */
   readonly by: 'cpu' | 'hardware' | 'nobody';
   /** The schedule string: `replay(scenario, schedule)` does it again. */
   readonly schedule: string;
+  /** Steps of the schedule. */
   readonly steps: number;
+  /** How often code is switched away from though it could go on. */
   readonly preemptions: number;
+  /** How often another actor goes on. */
   readonly switches: number;
   /** Steps of the schedule as it was found, before it was made minimal. */
   readonly stepsFound: number;
 }
 
+/** What an exploration came to. */
 export interface Outcome {
+  /** Name of the scenario. */
   readonly scenario: string;
+  /** What was seen; `coverageText` makes a sentence of it. */
   readonly coverage: Coverage;
   /** One of each kind and way, those with the fewest switches first. */
   readonly failures: readonly FoundFailure[];

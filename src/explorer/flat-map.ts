@@ -5,6 +5,7 @@ import { A, D, P, PS } from '../mmu/entry.ts';
 
 /** What a page is mapped to; `undefined` where it is not. */
 export interface Mapping {
+  /** The frame, 0 to 2^40 - 1. */
   readonly mfn: number;
   /** 24 bits, as of a 4 KiB page; A and D as hardware may set them are left out. */
   readonly flags: number;
@@ -13,6 +14,10 @@ export interface Mapping {
 /** Flags in which mappings may differ: hardware sets A and D, and PS tells of a size. */
 const IGNORED = A | D | PS;
 
+/**
+ * What mapping operations mean: pages and what each is mapped to, without tables. The independent model that the oracle
+ * compares with.
+ */
 export class FlatMap {
   readonly #pages: Map<number, Mapping>;
   readonly #asked: readonly number[];
@@ -23,14 +28,17 @@ export class FlatMap {
     this.#pages = new Map(pages);
   }
 
+  /** Another one, equal. */
   copy(): FlatMap {
     return new FlatMap(this.#asked, this.#pages);
   }
 
+  /** What a page (linear address >> 12) is mapped to. */
   at(page: number): Mapping | undefined {
     return this.#pages.get(page);
   }
 
+  /** Maps a page, or unmaps it. */
   set(page: number, mapping: Mapping | undefined): void {
     if (mapping === undefined) this.#pages.delete(page);
     else this.#pages.set(page, mapping);

@@ -1,6 +1,9 @@
-/** pagewalk/explorer: every schedule of code that changes page tables, judged step by step. Start with `explore`. */
+/**
+ * pagewalk/explorer: every schedule of code that changes page tables, judged step by step. Start with `explore`.
+ * @module pagewalk/explorer
+ */
 export { destroy, G1, M2, map, mapToFrame, modify, pageAt, unmap } from './calls.ts';
-export { type Coverage, coverageText } from './coverage.ts';
+export { type Coverage, coverageText, type Shard } from './coverage.ts';
 export { type Declared, mismatches, searchFor, type Variant } from './declared.ts';
 export { type ExploreOptions, explore, type FoundFailure, mergeOutcomes, type Outcome, replay } from './explore.ts';
 export { FlatMap, type Mapping } from './flat-map.ts';
@@ -17,6 +20,7 @@ export {
   read,
   type Scenario,
   type ScenarioMachine,
+  type WarmAccess,
   write,
 } from './scenario.ts';
 export { SCENARIOS, scenarioNamed, variantOf } from './scenarios/all.ts';

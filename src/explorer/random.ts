@@ -7,9 +7,11 @@ import type { Want } from './programs.ts';
 import { type Limits, Search } from './search.ts';
 
 export interface RandomOptions extends Limits {
+  /** PCT by default: priorities with few changes; `uniform` draws each step. */
   readonly strategy?: 'pct' | 'uniform';
   /** 32 bits; the same seed gives the same schedules. */
   readonly seed?: number;
+  /** How many schedules; default 1000. */
   readonly runs?: number;
   /** Of PCT: points where priorities change, plus 1; default 3. */
   readonly depth?: number;

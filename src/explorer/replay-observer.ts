@@ -10,6 +10,7 @@ const UNWIND: unique symbol = Symbol('unwind');
 
 /** The code did something else than it did with the same log before: it depends on what is not behind the seam. */
 export class DivergenceError extends Error {
+  /** Always `DivergenceError`. */
   override readonly name: string = 'DivergenceError';
 }
 

@@ -30,7 +30,9 @@ export type ErrorKind =
   /** What a scenario itself says is wrong in the end. */
   | 'WrongResult';
 
+/** Something that must hold at each step. */
 export interface Rule {
+  /** What sort of mistake breaking it is. */
   readonly kind: ErrorKind;
   /** What must hold, in one sentence. */
   readonly text: string;
@@ -40,6 +42,7 @@ export interface Rule {
 
 const rule = (kind: ErrorKind, restates: string, text: string): Rule => ({ kind, restates, text });
 
+/** The rules by name; `RULES` says what each of them is. */
 export type RuleName =
   | 'free-table'
   | 'cached-table'
@@ -63,6 +66,7 @@ export type RuleName =
   | 'goes-on'
   | 'as-declared';
 
+/** Every rule that the oracle judges. */
 export const RULES: Readonly<Record<RuleName, Rule>> = {
   'free-table': rule('UseAfterFree', 'I1 I4', 'nobody reads or writes a table after it was freed'),
   'cached-table': rule('UseAfterFree', 'I4 I10', 'no structure cache leads to a table when it is freed'),
@@ -93,9 +97,11 @@ export const RULES: Readonly<Record<RuleName, Rule>> = {
 
 /** One breach of a rule. */
 export interface Violation {
+  /** The rule that was broken. */
   readonly rule: RuleName;
   /** Which frame, entry, page and CPUs; the same words for the same mistake in every schedule. */
   readonly what: string;
+  /** Whose step it was; `nobody` where the machine cannot go on, or at the end. */
   readonly by: 'cpu' | 'hardware' | 'nobody';
   /** Frame of the table concerned. */
   readonly frame?: number;

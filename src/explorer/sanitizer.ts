@@ -40,6 +40,10 @@ class LastReads {
   }
 }
 
+/**
+ * Judges mapping code on a running Xen: `machine.observe(new Sanitizer(xen))`. The first broken rule is thrown as a
+ * `SanitizerError`, or each is told to `onViolation`. CPUs of one thread only; costs 2 to 9 times.
+ */
 export class Sanitizer extends RunningOracle {
   readonly #xen: Xen;
   /** By CPU: what it has read, whether it waits for an acknowledgement, and how many operations it is in. */

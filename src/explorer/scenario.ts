@@ -34,6 +34,7 @@ export interface WarmAccess extends HardwareAccess {
   readonly pcid?: number;
 }
 
+/** The small machine that a scenario runs on. */
 export interface ScenarioMachine {
   /** Frames of RAM, all of which may become tables; default 24. */
   readonly frames?: number;
@@ -41,11 +42,15 @@ export interface ScenarioMachine {
   readonly pool?: number;
   /** CPUs, where there are more than have code: they only serve IPIs and walk. */
   readonly cpus?: number;
+  /** What its processors can do; default as `INTEL`. */
   readonly features?: Partial<Features>;
   /** Where the manual leaves processors a choice. */
   readonly policy?: Partial<Policy>;
+  /** Default `l3`. */
   readonly locking?: Locking;
+  /** Default `pagewalk`. */
   readonly behaviour?: BehaviourName | Behaviour;
+  /** The hypervisor below, where there is one that flushes. */
   readonly assistedFlush?: FlushOptions['assistedFlush'];
   /** CR4.PCIDE: PCIDs are on. Implies that CR4.PGE is off. */
   readonly pcids?: boolean;
@@ -74,11 +79,15 @@ export type Plant =
   /** An interrupt acknowledges first and drops then. */
   | 'ack-before-flush';
 
+/** What is explored: calls of each CPU, walks of its hardware, and what must hold in the end. Small: the schedules are many. */
 export interface Scenario {
+  /** In schedule strings and reports: lower case, digits and dashes. */
   readonly name: string;
   /** What it is about, in one sentence. */
   readonly about: string;
+  /** The machine; small by default. */
   readonly machine?: ScenarioMachine;
+  /** What hardware does by itself besides the walks. */
   readonly hardware?: HardwareOptions;
   /** By CPU: what it calls, one after the other. */
   readonly cpus: readonly (readonly CpuOperation[])[];
@@ -90,6 +99,7 @@ export interface Scenario {
   readonly warm?: readonly (readonly WarmAccess[])[];
   /** Pages whose mappings are judged. */
   readonly pages?: readonly number[];
+  /** A mistake made on purpose, to see that it is found. */
   readonly plant?: Plant;
   /** Rules that are not judged, with what that is good for. */
   readonly without?: readonly RuleName[];
@@ -100,5 +110,7 @@ export interface Scenario {
   readonly atEnd?: (mm: XenMm, results: readonly (readonly number[])[]) => readonly string[];
 }
 
+/** A walk of hardware that reads a page (linear address >> 12): it sets A. */
 export const read = (page: number): HardwareAccess => ({ page, access: READ });
+/** A walk of hardware that writes a page: it sets A and D. */
 export const write = (page: number): HardwareAccess => ({ page, access: WRITE });

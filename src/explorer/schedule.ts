@@ -15,6 +15,7 @@ const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /** A schedule that is none, or that belongs to something else. */
 export class ScheduleError extends Error {
+  /** Always `ScheduleError`. */
   override readonly name: string = 'ScheduleError';
 }
 

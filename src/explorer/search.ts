@@ -14,17 +14,23 @@ export interface Failure {
   readonly preemptions: number;
 }
 
+/** How far a search has come. */
 export interface Progress {
+  /** States met so far. */
   readonly states: number;
+  /** Events that happened so far. */
   readonly events: number;
+  /** Steps of the schedule in hand. */
   readonly depth: number;
 }
 
+/** When a search ends though there is more to see: its coverage says so then. */
 export interface Limits {
   /** States at most, where known; default 5 million. */
   readonly maxStates?: number;
   /** Milliseconds at most. */
   readonly maxMs?: number;
+  /** Called now and then, from within the search. */
   readonly onProgress?: (progress: Progress) => void;
 }
 

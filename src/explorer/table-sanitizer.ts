@@ -15,6 +15,7 @@ import type { SeamTap } from './seam-tap.ts';
 import { tablesBelow } from './tables-seen.ts';
 import type { SeenEvent, Watched } from './watched.ts';
 
+/** Judges tables that an embedder, or its guest, writes by itself, by what it is told: `freed`, `table`, `check`. */
 export class TableSanitizer extends RunningOracle {
   constructor(options: SanitizerOptions = {}) {
     super(options);

@@ -12,21 +12,29 @@ import type { Violation } from './rules.ts';
 import type { Scenario } from './scenario.ts';
 import type { SeenEvent } from './watched.ts';
 
+/** One event of a schedule. */
 export interface TraceRow {
   /** Events of one step have one number. */
   readonly step: number;
+  /** The CPU that it belongs to. */
   readonly cpu: number;
+  /** Who it is: the CPU's code, its walker, its interrupts, its caches or its store buffer. */
   readonly actor: string;
+  /** What happens, in words. */
   readonly text: string;
   /** `superpage.ts:112 split`, where the event stands in code. */
   readonly site: string | undefined;
 }
 
+/** What happens in a schedule, event by event. */
 export interface Trace {
+  /** In order. */
   readonly rows: readonly TraceRow[];
+  /** The rules that are broken at its end; none where all goes well. */
   readonly violations: readonly Violation[];
   /** Of the table concerned: sentences. */
   readonly history: readonly string[];
+  /** CPUs of the machine. */
   readonly cpus: number;
 }
 

@@ -17,6 +17,7 @@ export type Locking =
   /** As before the fix: `map_pgdir_lock` for tables only. It races; for demonstrations. Implies the preset `xen`. */
   | 'none-prefix';
 
+/** Where pagewalk may do better than Xen: a field a deviation. docs/xen-names.md has the reasons. Not in Xen. */
 export interface Behaviour {
   /** How a coalescible or an empty table is noticed: 512 reads, or counters that each write of an entry keeps. */
   readonly detection: 'scan' | 'counters';
@@ -73,6 +74,7 @@ export const PAGEWALK_BEHAVIOUR: Behaviour = {
   flush: 'gather',
 };
 
+/** The presets: all as Xen does it, or all better. Not in Xen. */
 export type BehaviourName = 'xen' | 'pagewalk';
 
 /** Not in Xen: presets of its deviations. */

@@ -39,16 +39,21 @@ export interface MapCacheOptions {
 
 /** What another thread needs to open the same. Structured-cloneable. Not in Xen: there, all CPUs share all memory. */
 export interface SharedMapCache {
+  /** As it was made. */
   readonly options: Required<MapCacheOptions>;
   /** The L3 table, and the L1 tables by slot. */
   readonly l3: Frame;
+  /** By slot / 512. */
   readonly l1s: readonly Frame[];
+  /** Which slots are taken, and by whom. */
   readonly buffer: ArrayBufferLike;
 }
 
 /** A vCPU on the CPU that it runs on. Xen: struct vcpu. */
 export interface Vcpu {
+  /** The memory manager of the CPU that it runs on. */
   readonly mm: XenMm;
+  /** Its domain's area. */
   readonly cache: MapCache;
   /** 0 to the domain's number of vCPUs - 1. */
   readonly id: number;
@@ -58,7 +63,9 @@ export interface Vcpu {
 export class MapCache {
   /** Frame of the L3 table that L4 slot 260 of the domain's roots leads to. */
   readonly l3: Frame;
+  /** Which slots hold which frames. @internal */
   readonly slots: MapCacheSlots;
+  /** Frames below this need no slot: the directmap has them. */
   readonly directmapFrames: number;
   readonly #shared: SharedMapCache;
 
@@ -85,6 +92,7 @@ export class MapCache {
     return new MapCache({ options: { vcpus, directmapFrames, name }, l3, l1s, buffer });
   }
 
+  /** What `new MapCache` takes in another thread. */
   share(): SharedMapCache {
     return this.#shared;
   }

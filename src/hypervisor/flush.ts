@@ -30,11 +30,13 @@ const CACHE_FLAGS = FLUSH_CACHE_EVICT | FLUSH_CACHE_WRITEBACK;
 
 /** A request to write back (and evict) cache lines. */
 export interface CacheFlush {
+  /** Xen: FLUSH_CACHE_EVICT, FLUSH_CACHE_WRITEBACK. */
   readonly kind: 'evict' | 'write back';
   /** Lines of one area, by address; or the whole cache of every CPU concerned. */
   readonly scope: 'area' | 'whole';
   /** First page and order of the area. */
   readonly page: number;
+  /** It is 2^order pages of 4 KiB. */
   readonly order: number;
 }
 
@@ -42,18 +44,23 @@ export interface CacheFlush {
 export type AssistedFlush = (mask: number, page: number, flags: number) => boolean;
 
 export interface FlushOptions {
+  /** Asked before any IPI; default: there is none. */
   readonly assistedFlush?: AssistedFlush;
   /** Bytes of the cache: areas as large are flushed whole. Default 32 MiB. */
   readonly cacheBytes?: number;
 }
 
+/** One CPU's flushes, its own and those it asks of others, counted. Xen: flush_area(), flush_area_mask(). */
 export class Flush {
   /** Flushes asked for (calls of flush_area), and all their flags but the order. */
   requests = 0;
+  /** All flags of those requests, ORed, but the order. */
   flags = 0;
   /** IPIs: one per other CPU and flush. */
   ipis = 0;
+  /** Requests about cache lines, which have no effect here; the caller empties it. */
   readonly cacheFlushes: CacheFlush[] = [];
+  /** Xen: tlbflush_clock. @internal */
   readonly clock: TlbClock;
 
   readonly #cpu: Cpu;

@@ -54,6 +54,10 @@ export const MARK_KEPT: number = 1 << 4;
 /** PRESENT and LINKS are right. */
 export const MARK_COUNTED: number = 1 << 5;
 
+/**
+ * Where a table came from: part of an image (never coalesced, never freed), adopted with the tables that were there, or the
+ * heap.
+ */
 export type Provenance = 'static' | 'boot' | 'heap';
 export const PROVENANCE_MARKS: Readonly<Record<Provenance, number>> = {
   static: MARK_STATIC,
@@ -64,19 +68,27 @@ const ANY_PROVENANCE = MARK_STATIC | MARK_BOOT | MARK_HEAP;
 
 /** One page_info, for people and tools. */
 export interface PageInfo {
+  /** What the frame is to the heap. */
   readonly state: 'in use' | 'free' | 'never used';
+  /** Where the table came from; undefined where it is none. */
   readonly provenance: Provenance | undefined;
+  /** Xen: PGT_locked. */
   readonly isLocked: boolean;
   /** CPU that holds the lock, -1 where none does. */
   readonly holder: number;
+  /** Made by a populate: stays when it becomes empty. */
   readonly isKept: boolean;
+  /** The TLB clock when it was freed. Xen: tlbflush_timestamp. */
   readonly tlbflushTimestamp: number;
 }
 
 /** Xen: frame_table. */
 export class FrameTable {
+  /** The RAM that it is about. */
   readonly memory: PhysicalMemory;
+  /** 12 words a frame, by backing page. @internal */
   readonly words: Int32Array;
+  /** Where they lie, for other threads. @internal */
   readonly buffer: ArrayBufferLike;
 
   constructor(memory: PhysicalMemory, buffer?: ArrayBufferLike) {
@@ -93,6 +105,7 @@ export class FrameTable {
     return page * INFO_WORDS;
   }
 
+  /** Whether a frame has one of the marks MARK_*. A BUG where it is not RAM. @internal */
   has(frame: Frame, mark: number): boolean {
     return (this.words[this.at(frame) + MARKS]! & mark) !== 0;
   }
@@ -118,6 +131,7 @@ export class FrameTable {
     return (this.words[at + MARKS]! & ANY_PROVENANCE) !== 0 && (this.words[at + COUNT_HI]! & PGC_STATE_HI) === 0;
   }
 
+  /** A frame's page_info, as people read it. A BUG where it is not RAM. */
   info(frame: Frame): PageInfo {
     const at = this.at(frame);
     const marks = this.words[at + MARKS]!;

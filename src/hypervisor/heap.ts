@@ -37,10 +37,13 @@ export const NO_FRAME = -1;
 /** What a freed frame holds with `checks: 'full'`: entries that are not present. */
 const POISON = 0x5a5a_5a5a;
 
+/** Frames for page tables, from a pool of each CPU. Xen: alloc_xen_pagetable_new(), free_xen_pagetable_new(). */
 export class Heap {
   /** Allocations that succeed before the next one fails; -1: no limit. */
   budget = -1;
+  /** Tables that this CPU took. */
   allocations = 0;
+  /** Tables that this CPU gave back. */
   frees = 0;
 
   readonly #frames: FrameTable;

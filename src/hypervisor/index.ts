@@ -1,6 +1,10 @@
-/** pagewalk/hypervisor: Xen's mapping layer on a `Machine`. Start with `Xen`; docs/xen-names.md lists names and deviations. */
+/**
+ * pagewalk/hypervisor: Xen's mapping layer on a `Machine`. Start with `Xen`; docs/xen-names.md lists names and deviations.
+ * @module pagewalk/hypervisor
+ */
 
-export type { Operation, SeamObserver } from '../mmu/seam.ts';
+export type { Frame } from '../mmu/halves.ts';
+export type { Operation, Seam, SeamObserver } from '../mmu/seam.ts';
 export {
   BEHAVIOURS,
   type Behaviour,
@@ -47,13 +51,15 @@ export { FrameTable, type PageInfo, type Provenance } from './frame-table.ts';
 export type { Heap } from './heap.ts';
 export { ioremap, ioremapWc, iounmap } from './ioremap.ts';
 export * from './layout.ts';
+export type { Locks } from './locks.ts';
 export { mapPages, mapPagesToXen, populatePtRange } from './map-pages.ts';
 export { MAPCACHE_VCPU_ENTRIES, MAPHASH_ENTRIES } from './mapcache.ts';
-export { EINVAL, ENOMEM, XenMm } from './mm.ts';
+export { EINVAL, ENOMEM, type L4Hook, XenMm } from './mm.ts';
 export { modifyXenMappingsLite } from './modify-lite.ts';
 export { destroyXenMappings, modifyPages, modifyXenMappings } from './modify-mappings.ts';
 export type { Flushed, NeverPublished, Proof, Retired } from './proof.ts';
 export { type Reach, Roots, type SharedRoots } from './roots.ts';
+export type { Tables } from './tables.ts';
 export { lookUp, type Slot, virtToXenL1e, virtToXenL2e, virtToXenL3e } from './virt-to-xen.ts';
 export {
   type SharedVmapAreas,

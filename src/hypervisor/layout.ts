@@ -30,8 +30,11 @@ export const END_OF_PAGES: number = 2 ** 52;
 /** The L4 slot of a page. Xen: l4_table_offset(). */
 export const l4Slot = (page: number): number => Math.floor(page / 512 ** 3) % 512;
 
+/** A part of Xen's address space, in pages (linear address >> 12, 0 to 2^52 - 1). */
 export interface Region {
+  /** First page. */
   readonly start: number;
+  /** One past the last page. */
   readonly end: number;
 }
 

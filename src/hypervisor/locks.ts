@@ -21,6 +21,7 @@ import { type FrameTable, HOLDER, PGT_LOCKED_HI, PGT_STALE_HI, TYPE_HI } from '.
 export const LOCK_PGDIR = -1;
 const NOTHING = -2;
 
+/** One CPU's locks: of an L3 table (or of single tables), and map_pgdir_lock inside. Taken from SYS_STATE_smp_boot on. */
 export class Locks {
   /** Whether locks are taken at all: from the state smp_boot on, as it was when the operation began. */
   engaged = false;
@@ -109,6 +110,7 @@ export class Locks {
     return true;
   }
 
+  /** Drops the lock of the table below. */
   unlockChild(): void {
     if (this.#child === NOTHING) return;
     const table = this.#child;
@@ -135,6 +137,7 @@ export class Locks {
     this.#holdsPgdir = true;
   }
 
+  /** Drops map_pgdir_lock. */
   unlockPgdir(): void {
     if (!this.#holdsPgdir) return;
     this.#holdsPgdir = false;

@@ -26,6 +26,7 @@ export const ENOMEM = 12;
 export const EINVAL = 22;
 
 export interface MmOptions extends FlushOptions {
+  /** Where it does better than Xen. */
   readonly behaviour: Behaviour;
   readonly locking: Locking;
   /** The processor maps 1 GiB pages. */
@@ -45,29 +46,45 @@ export type L4Hook = (slot: number, table: Frame, flags: number) => void;
 
 /** Not in Xen: there the memory manager is global, and a CPU's part of it per-CPU data. */
 export class XenMm implements Seam {
+  /** The CPU that it belongs to. */
   readonly cpu: Cpu;
+  /** page_info of each frame. Xen: frame_table. */
   readonly frames: FrameTable;
+  /** Frames for tables. */
   readonly heap: Heap;
+  /** Locks of L3 tables, or of all tables, and map_pgdir_lock. */
   readonly locks: Locks;
+  /** Reading and writing of entries. */
   readonly tables: Tables;
+  /** Flushes of this CPU and of others. */
   readonly flush: Flush;
+  /** Flushes and frees that are still due. @internal */
   readonly gather: Gather;
+  /** Who may still read what was unlinked. @internal */
   readonly grace: Grace;
+  /** Where it does better than Xen. */
   readonly behaviour: Behaviour;
+  /** As it was made. @internal */
   readonly options: MmOptions;
+  /** What the CPUs tell one another. @internal */
   readonly mailboxes: Mailboxes;
   /** Frame of the L4 table. Xen: idle_pg_table. */
   readonly root: Frame;
-  /** Scratch of `mapPages`. */
+  /** Scratch of `mapPages`. @internal */
   readonly request: MapRequest = new MapRequest();
-  /** The entry of each level on the way down, and the page reached. Scratch of `modifyPages`. */
+  /** The entry of each level on the way down. Scratch of `modifyPages`. @internal */
   readonly path: Entry[] = [0, 0, 0, 0];
+  /** The page that a way down came to. @internal */
   reached = 0;
+  /** Told of each operation on what CPUs share, and may answer for it; null: nobody. */
   observer: SeamObserver | null = null;
+  /** Called with each L4 entry that was added. */
   onL4Entry: L4Hook | undefined = undefined;
   /** Pages (4 KiB) of the last request that were done, counted from its start: all of them where it returned 0. */
   pagesDone = 0;
+  /** Superpages split so far. */
   splits = 0;
+  /** Tables that became a superpage so far. */
   coalesces = 0;
 
   readonly #control: Int32Array;

@@ -9,12 +9,22 @@ import { SHOOTDOWNS } from './control.ts';
 declare const kind: unique symbol;
 
 /** Comes with an allocation; lost when the table is published. */
-export type NeverPublished = number & { readonly [kind]: 'never published' };
+export type NeverPublished = number & {
+  /** Tells proofs apart; not there at run time. */
+  readonly [kind]: 'never published';
+};
 /** The number of a shootdown that every online CPU has acknowledged. Only flush.ts makes one. */
-export type Flushed = number & { readonly [kind]: 'flushed' };
+export type Flushed = number & {
+  /** Tells proofs apart; not there at run time. */
+  readonly [kind]: 'flushed';
+};
 /** The number of a grace period that has ended: so has every operation that began before. Only grace.ts makes one. */
-export type Retired = number & { readonly [kind]: 'retired' };
+export type Retired = number & {
+  /** Tells proofs apart; not there at run time. */
+  readonly [kind]: 'retired';
+};
 
+/** What freeing a table takes: that nobody can reach it any more, and why. */
 export type Proof = NeverPublished | Flushed | Retired;
 
 /** Of every allocation until it is published. */

@@ -20,8 +20,11 @@ export type Reach = 'all' | 'guest';
 
 /** What another thread needs to open the same. Structured-cloneable. Not in Xen: there, all CPUs share all memory. */
 export interface SharedRoots {
+  /** Of its words, a number of its own for each of one Xen's. */
   readonly name: number;
+  /** Roots at most. */
   readonly capacity: number;
+  /** Its words: how many roots, and their frames. */
   readonly buffer: ArrayBufferLike;
 }
 
@@ -56,6 +59,7 @@ export class Roots {
     return new Roots(capacity, name, buffer);
   }
 
+  /** What `Roots.attach` takes in another thread. */
   share(): SharedRoots {
     return { name: this.#state.name, capacity: this.#capacity, buffer: this.#state.buffer };
   }

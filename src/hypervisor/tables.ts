@@ -27,6 +27,7 @@ export type Entry = number;
 const scratchQuad = new BigInt64Array(1);
 const scratch = new Int32Array(scratchQuad.buffer);
 
+/** One CPU's way to entries: reads and writes of a whole entry each, told to the seam's observer, with the tables' counters kept. */
 export class Tables {
   /** The frame number of the entry that `read` read last. Copy it at once. */
   frame: Frame = 0;
@@ -209,6 +210,7 @@ export class Tables {
     if (observer !== null) observer.leave(0, 0);
   }
 
+  /** Whether a table stays when it becomes empty. */
   isKept(table: Frame): boolean {
     const { observer } = this.#seam;
     if (observer?.enter('isKept', table, 0, 0, 0)) return observer.value !== 0;

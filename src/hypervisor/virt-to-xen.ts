@@ -23,8 +23,11 @@ export const HOLE = -2;
 
 /** Where an entry lies. */
 export interface Slot {
+  /** Frame of the table. */
   readonly table: Frame;
+  /** 0 to 511. */
   readonly index: number;
+  /** 4 to 1. */
   readonly level: number;
 }
 

@@ -27,9 +27,15 @@ import { type MmOptions, XenMm } from './mm.ts';
 import { ENTRIES } from './tables.ts';
 import { type SharedVmapAreas, shareVmap, type VmapAreas, vmapAreas, vmInit } from './vmap.ts';
 
+/** What a Xen is made of. A value that does not fit is a RangeError. Not in Xen: there, the boot decides. */
 export interface XenOptions extends FlushOptions {
   /** Guest-physical bytes that tables are taken from: within one RAM range, multiples of 4096. */
-  readonly heap: { readonly start: number; readonly size: number };
+  readonly heap: {
+    /** First byte. */
+    readonly start: number;
+    /** Bytes. */
+    readonly size: number;
+  };
   /** Frame of an L4 table that is there already; its tables are adopted. Default: a new, empty one. */
   readonly root?: Frame;
   /** A preset, or a preset with some fields changed. Default `pagewalk`. */
@@ -48,7 +54,9 @@ export interface XenOptions extends FlushOptions {
 
 /** What a worker needs to open the same with `Xen.attach`. Structured-cloneable; hooks and callbacks are each thread's own. */
 export interface SharedXen {
+  /** What `Machine.attach` takes. */
   readonly machine: SharedMachine;
+  /** What the CPUs of one Xen share. @internal */
   readonly state: SharedState;
 }
 
@@ -64,7 +72,9 @@ interface SharedState {
 
 /** Not in Xen: it is all of it. */
 export class Xen {
+  /** Memory and CPUs. */
   readonly machine: Machine;
+  /** page_info of each frame. Xen: frame_table. */
   readonly frames: FrameTable;
   /** Frame of the L4 table. Xen: idle_pg_table. */
   readonly root: Frame;
@@ -135,10 +145,12 @@ export class Xen {
     return Atomics.load(this.#control, SYSTEM_STATE);
   }
 
+  /** Seen by all CPUs when their next operation begins. */
   set systemState(state: number) {
     Atomics.store(this.#control, SYSTEM_STATE, state);
   }
 
+  /** Whether the hardware domain (dom0) exists: allocations may fail from then on. Xen: hardware_domain. */
   set hardwareDomain(exists: boolean) {
     Atomics.store(this.#control, HARDWARE_DOMAIN, exists ? 1 : 0);
   }

@@ -1,5 +1,6 @@
 /** Bad input: the message is one clear sentence for a person. */
 export class ImageError extends Error {
+  /** Always `ImageError`. */
   override readonly name: string = 'ImageError';
 }
 

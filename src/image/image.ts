@@ -9,17 +9,27 @@ import type { PagingModeName } from '../mmu/paging-mode.ts';
 
 /** One CPU of an image. Registers are unsigned. */
 export interface ImageCpu extends CpuState {
+  /** Its number in the image. */
   readonly index: number;
+  /** CR0, which tells whether there is paging. */
   readonly cr0: Long;
+  /** Linear address of its last page fault; 0 where unknown. */
   readonly cr2: Long;
+  /** Where its tables begin. */
   readonly cr3: Long;
+  /** CR4, which tells the paging mode, with EFER. */
   readonly cr4: Long;
+  /** IA32_EFER. */
   readonly efer: Long;
+  /** RFLAGS, where known. */
   readonly rflags: Long | undefined;
+  /** RIP, where known. */
   readonly rip: Long | undefined;
+  /** Current privilege level, 0 to 3; 0 where unknown. */
   readonly cpl: number;
   /** EFLAGS.AC, 0 or 1: with SMAP it decides what the supervisor may touch. 0 where RFLAGS is unknown. */
   readonly ac: number;
+  /** The mode that its registers come to. */
   readonly paging: PagingModeName;
   /** Index of the first earlier CPU with the same CR3 and paging mode, and so the same tables. */
   readonly sameAs?: number;
@@ -27,11 +37,15 @@ export interface ImageCpu extends CpuState {
 
 /** RAM of the machine: guest-physical bytes, `end` exclusive. */
 export interface RamExtent {
+  /** First byte. */
   readonly start: number;
+  /** One past the last byte. */
   readonly end: number;
 }
 
+/** A memory image that was opened: what it is, and its CPUs. `openCpu` makes one of them a CPU to ask. */
 export interface Image {
+  /** The format, recognised by content. */
   readonly kind: 'ptpages' | 'elf-core' | 'raw';
   /** From the file, where it has one. */
   readonly name: string;
@@ -39,7 +53,9 @@ export interface Image {
   readonly description: string;
   /** What is known of the processor; the rest is as `INTEL`. */
   readonly features: Partial<Features>;
+  /** Where the machine has RAM. */
   readonly ram: readonly RamExtent[];
+  /** At least one. */
   readonly cpus: readonly ImageCpu[];
   /** Frames held, where they can be counted without reading the file. */
   readonly frames: number | undefined;

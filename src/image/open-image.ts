@@ -1,7 +1,8 @@
 /** Opens an image, recognised by its content, and the CPUs over it. */
 import { Cpu } from '../cpu/cpu.ts';
 import type { Frame } from '../mmu/halves.ts';
-import { PhysicalMemory, type SparseOptions } from '../mmu/physical-memory.ts';
+import { PhysicalMemory } from '../mmu/physical-memory.ts';
+import type { SparseOptions } from '../mmu/sparse-pages.ts';
 import { isContainer, parseContainer } from './container.ts';
 import { isElf, parseElfCore } from './elf-core.ts';
 import { gunzip, isGzip, MAX_INFLATED } from './gzip.ts';
@@ -10,6 +11,7 @@ import { ImageError, require } from './image-error.ts';
 import { openRaw, type RawRegisters } from './raw.ts';
 import { bytesReader, type RandomAccess, readExactly } from './reader.ts';
 
+/** How to read a file that does not say, and how much to take. */
 export interface OpenOptions {
   /** Registers for a raw dump; a file that is anything else refuses them. */
   readonly raw?: RawRegisters;
@@ -41,6 +43,7 @@ export async function openImage(source: RandomAccess | Uint8Array, options: Open
   );
 }
 
+/** How much of an image to take, and who is told of what it lacks. */
 export interface OpenCpuOptions {
   /** Is told of frames that were touched and that the image does not hold: tables that are missing. */
   readonly missing?: Set<Frame>;

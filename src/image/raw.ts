@@ -21,8 +21,11 @@ import type { Image } from './image.ts';
 import { require } from './image-error.ts';
 import type { RandomAccess } from './reader.ts';
 
+/** What a raw dump does not say. */
 export interface RawRegisters {
+  /** Where the tables are: CR3, 32 bits for `pae` and `32-bit`. */
   readonly cr3: Address;
+  /** The paging mode. */
   readonly paging: Exclude<PagingModeName, 'none'>;
   /** Default 52: no address bit of an entry is reserved. */
   readonly maxPhyAddr?: number;

@@ -7,6 +7,7 @@ export interface RandomAccess {
   read(offset: number, target: Uint8Array): number;
 }
 
+/** Bytes in memory as something to read an image from. They are not copied. */
 export function bytesReader(bytes: Uint8Array): RandomAccess {
   return {
     size: bytes.length,

@@ -12,7 +12,9 @@ import { D, G, keyOf, PS } from './entry.ts';
 export const EXAMINE: number = 0;
 /** What an access does; kinds combine into a read-modify-write. */
 export const READ: number = 1;
+/** A store. */
 export const WRITE: number = 2;
+/** An instruction fetch. */
 export const FETCH: number = 4;
 /** Judged and reported as a write, even when nothing is stored in the end. */
 export const READ_MODIFY_WRITE: number = READ | WRITE;
@@ -55,11 +57,17 @@ export const withLeaf = (rights: number, lo: number, hi: number, patBit: number)
 export const patBit = (level: number): number => (level === 1 ? PS : 1 << 12);
 
 // Page-fault error code. SDM 3A, "Page-Fault Exceptions".
+/** The page was present: its rights, its key or a reserved bit stopped the access. */
 export const PF_P: number = 1 << 0;
+/** The access was a write. */
 export const PF_WR: number = 1 << 1;
+/** It was a user-mode access. */
 export const PF_US: number = 1 << 2;
+/** A reserved bit was set in an entry. */
 export const PF_RSVD: number = 1 << 3;
+/** It was a fetch, where SMEP or NXE make that known. */
 export const PF_ID: number = 1 << 4;
+/** The protection key forbade it. */
 export const PF_PK: number = 1 << 5;
 
 // What decides over rights besides the rights: one bit each, above the three rights bits.

@@ -9,7 +9,15 @@ import { hiOf, loOf } from './halves.ts';
  * A 64-bit value: a `Long` (signed or unsigned, or any `{ low, high }`), a bigint from -2^63 to 2^64 - 1, an integer from
  * 0 to 2^53 - 1, or hex digits behind `0x`.
  */
-export type Address = Long | { readonly low: number; readonly high: number } | bigint | number | string;
+export type Address = Long | Halves | bigint | number | string;
+
+/** What a `Long` is, whichever copy of the library made it. */
+export interface Halves {
+  /** Bits 31:0; signed or unsigned. */
+  readonly low: number;
+  /** Bits 63:32; signed or unsigned. */
+  readonly high: number;
+}
 
 const HEX = /^0x[0-9a-f]{1,16}$/i;
 

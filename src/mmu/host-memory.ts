@@ -16,23 +16,27 @@ export class HostMemory {
     this.#physical = new PhysicalAccess(memory);
   }
 
+  /** Fills `target`. Where there is no RAM, as a guest would read. */
   read(address: number, target: Uint8Array): void {
     this.#pieces(address, target.length, (frame, offset, at, count) =>
       this.#physical.loadBytes(frame, offset, target, at, count),
     );
   }
 
+  /** Stores all of `source`. */
   write(address: number, source: Uint8Array): void {
     this.#pieces(address, source.length, (frame, offset, at, count) =>
       this.#physical.storeBytes(frame, offset, source, at, count),
     );
   }
 
+  /** 0 to 2^32 - 1, little endian. */
   read32(address: number): number {
     this.#read(address, 4);
     return this.#word.getUint32(0, true);
   }
 
+  /** Stores the low 32 bits, little endian. */
   write32(address: number, value: number): void {
     this.#word.setUint32(0, value, true);
     this.write(address, new Uint8Array(this.#word.buffer, 0, 4));

@@ -16,6 +16,7 @@ export interface Leaf {
   readonly page: number;
   /** Pages of 4 KiB: 1, 512, 1024 or 262144. */
   readonly pages: number;
+  /** 3 to 1; 2 for a 4 MiB page. */
   readonly level: number;
   /** First frame. */
   readonly frame: Frame;
@@ -23,6 +24,7 @@ export interface Leaf {
   readonly rights: number;
   /** The raw leaf. */
   readonly lo: number;
+  /** Its high half; 0 of a 4-byte entry. */
   readonly hi: number;
 }
 

@@ -14,13 +14,17 @@ import type { Seam, SeamObserver } from './seam.ts';
 const scratchQuad = new BigInt64Array(1);
 const scratch = new Int32Array(scratchQuad.buffer);
 
+/** The walker's way to memory: entries as one word, A and D by compare-and-set, each told to an observer. */
 export class MemoryPort implements Seam {
+  /** Where the tables lie. */
   readonly memory: PhysicalMemory;
+  /** Told of each operation of the walker, and may answer for it; null: nobody. */
   observer: SeamObserver | null = null;
   /** Whether A and D stores into a page flagged as code are reported as code writes. SDM allows both. */
   reportsAccessedDirty = false;
   /** The entry that was loaded last, as halves (hi is 0 for a 4-byte one). Copy both to locals at once. */
   lo = 0;
+  /** Its high half, int32. */
   hi = 0;
 
   constructor(memory: PhysicalMemory) {

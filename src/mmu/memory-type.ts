@@ -7,13 +7,20 @@
 import type { Frame } from './halves.ts';
 
 // Encodings of the PAT and of the MTRRs. UC- exists in the PAT only.
+/** Uncacheable. */
 export const UC: number = 0;
+/** Write combining. */
 export const WC: number = 1;
+/** Write-through. */
 export const WT: number = 4;
+/** Write protected. */
 export const WP: number = 5;
+/** Write-back. */
 export const WB: number = 6;
+/** Uncacheable unless an MTRR says WC. */
 export const UC_MINUS: number = 7;
 
+/** The manual's abbreviation of each. */
 export const MEMORY_TYPE_NAMES: Readonly<Record<number, string>> = {
   0: 'UC',
   1: 'WC',

@@ -7,6 +7,7 @@
 import { G, ORDINARY, PS } from './entry.ts';
 import { type Frame, frameFrom } from './halves.ts';
 
+/** The paging modes; `pae` is PAE paging, `none` is CR0.PG = 0. */
 export type PagingModeName = 'none' | '32-bit' | 'pae' | '4-level' | '5-level';
 
 export interface PagingMode {

@@ -2,7 +2,7 @@
  * Loads and stores at a physical place: RAM, ROM, devices and holes. The slow path of every access ends here, and the
  * host's own reads and writes (DMA, loaders, debuggers) do too.
  */
-import { type Frame, PAGE_SIZE } from './halves.ts';
+import { type Frame, OFFSET_MASK, PAGE_SIZE } from './halves.ts';
 import { PAGE_ROM } from './page-flags.ts';
 import type { PhysicalMemory } from './physical-memory.ts';
 
@@ -44,6 +44,29 @@ export class PhysicalAccess {
     if (memory.pages.has(page, PAGE_ROM)) return;
     this.storeRam(page * PAGE_SIZE + offset, size, lo, hi);
     memory.noteWrite(page, frame, offset, size);
+  }
+
+  // Data across a page boundary goes byte by byte, and through locals: a device's handler may come back here meanwhile.
+
+  /** A load of 2, 4 or 8 bytes that ends in another frame, as `load` gives it. */
+  loadSplit(frame: Frame, secondFrame: Frame, offset: number, size: number): number {
+    let lo = 0;
+    let hi = 0;
+    for (let k = 0; k < size; k++) {
+      const byte = this.load(offset + k < PAGE_SIZE ? frame : secondFrame, (offset + k) & OFFSET_MASK, 1);
+      if (k < 4) lo |= byte << (8 * k);
+      else hi |= byte << (8 * (k - 4));
+    }
+    this.hi = hi;
+    return lo;
+  }
+
+  /** The store that belongs to it. */
+  storeSplit(frame: Frame, secondFrame: Frame, offset: number, size: number, lo: number, hi: number): void {
+    for (let k = 0; k < size; k++) {
+      const byte = ((k < 4 ? lo : hi) >>> (8 * (k & 3))) & 0xff;
+      this.store(offset + k < PAGE_SIZE ? frame : secondFrame, (offset + k) & OFFSET_MASK, 1, byte, 0);
+    }
   }
 
   /** Copies `count` bytes within one frame into `target` from `at`. Devices are read byte by byte. */

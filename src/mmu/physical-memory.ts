@@ -8,6 +8,7 @@
 import { bugOn } from '../bug.ts';
 import { allocate, isSharedBuffer, viewsOf } from './buffers.ts';
 import { type Frame, hexNumber, PAGE_SIZE } from './halves.ts';
+import type { BusError, Device, MemoryListener, MemoryOptions, SharedMemory } from './memory-options.ts';
 import { flagBytesNeeded, PAGE_CODE, PAGE_DIRTY, PAGE_ROM, PageFlags } from './page-flags.ts';
 import {
   bytesNeeded,
@@ -18,49 +19,7 @@ import {
   type RamSegment,
   segmentsOf,
 } from './ram-layout.ts';
-import { type SparseOptions, SparsePages } from './sparse-pages.ts';
-
-export type { SparseOptions };
-
-/** A memory-mapped device. Offsets are bytes from the start of its range; sizes 1, 2 or 4; wider accesses come in pieces. */
-export interface Device {
-  read(offset: number, size: number): number;
-  write(offset: number, size: number, value: number): void;
-}
-
-/** An access that met neither RAM nor a device. A read takes the value returned; a write ignores it. */
-export type BusError = (frame: Frame, offset: number, size: number, access: 'read' | 'write') => number;
-
-/** Told when something derived from page flags, ranges or the buffer no longer holds. */
-export interface MemoryListener {
-  /** A page became clean, code, ROM or RAM: no store may go past the flags. */
-  flagsTightened(): void;
-  /** Ranges or the buffer changed. */
-  layoutChanged(): void;
-}
-
-export interface MemoryOptions {
-  /** Bytes of RAM from address 0, where no `ranges` are given; default: all of `buffer`. A multiple of 4096. */
-  readonly size?: number;
-  readonly ranges?: readonly RamRange[];
-  /** The embedder's buffer, of fixed length. What lies past its first 4 GiB always takes the slow path. */
-  readonly buffer?: ArrayBufferLike;
-  /** Page flags shared with other threads, from `share()`. */
-  readonly flags?: ArrayBufferLike;
-  /** Make the own buffer a `SharedArrayBuffer`. */
-  readonly shared?: boolean;
-  /** RAM wherever it is touched, instead of `size`, `ranges` and `buffer`. */
-  readonly sparse?: SparseOptions;
-  /** Default: reads give all ones, nobody is told. */
-  readonly busError?: BusError;
-}
-
-/** What another thread needs to open the same memory with `new PhysicalMemory(message)`. Structured-cloneable. */
-export interface SharedMemory {
-  readonly buffer: ArrayBufferLike;
-  readonly flags: ArrayBufferLike;
-  readonly ranges: readonly Required<RamRange>[];
-}
+import { SparsePages } from './sparse-pages.ts';
 
 interface DeviceRange extends FrameRange {
   readonly device: Device;
@@ -71,14 +30,19 @@ bugOn(new Uint8Array(new Int32Array([1]).buffer)[0] !== 1, () => 'this host is b
 /** Quadwords of a page. */
 const QUADS = PAGE_SIZE / 8;
 
+/** Guest-physical memory: RAM, ROM, devices and holes, by frames of 4 KiB; and which pages are dirty, or code. */
 export class PhysicalMemory {
-  // The same bytes at each width. Replaced by attach(); whoever keeps one subscribes.
+  /** The buffer that RAM lies in, by bytes. Replaced by `attach()`: whoever keeps it subscribes. */
   bytes: Uint8Array = new Uint8Array(0);
+  /** The same by halfwords. */
   halfwords: Uint16Array = new Uint16Array(0);
+  /** The same by words. */
   words: Int32Array = new Int32Array(0);
+  /** The same by quadwords. */
   quads: BigInt64Array = new BigInt64Array(0);
-  /** What is known of each backing page. */
+  /** What is known of each backing page. @internal */
   readonly pages: PageFlags;
+  /** Asked for what a read of neither RAM nor a device gives; told of such writes. */
   readonly busError: BusError;
   /** Whether other threads may see the buffer and the flags. */
   readonly isShared: boolean;
@@ -162,7 +126,7 @@ export class PhysicalMemory {
   }
 
   /** The device that answers for a frame, and the frame its range begins at. */
-  deviceAt(frame: Frame): { readonly device: Device; readonly first: Frame } | undefined {
+  deviceAt(frame: Frame): Pick<DeviceRange, 'device' | 'first'> | undefined {
     return this.#devices.find(({ first, end }) => frame >= first && frame < end);
   }
 
@@ -173,6 +137,7 @@ export class PhysicalMemory {
     this.#layoutChanged();
   }
 
+  /** Takes a device away: what it hid is there again. */
   removeDevice(device: Device): void {
     this.#devices = this.#devices.filter((range) => range.device !== device);
     this.#layoutChanged();
@@ -193,10 +158,12 @@ export class PhysicalMemory {
     this.#forEachPage(frame * PAGE_SIZE, PAGE_SIZE, (page) => this.pages.set(page, PAGE_CODE));
   }
 
+  /** Ends `markCode`. RangeError where the frame is no RAM. */
   unmarkCode(frame: Frame): void {
     this.#forEachPage(frame * PAGE_SIZE, PAGE_SIZE, (page) => this.pages.clear(page, PAGE_CODE));
   }
 
+  /** Whether a frame is marked as code; false where there is no RAM. */
   isCode(frame: Frame): boolean {
     return this.#hasFlag(frame, PAGE_CODE);
   }
@@ -248,6 +215,7 @@ export class PhysicalMemory {
     this.#flagsTightened();
   }
 
+  /** Tells `listener` of each change from now on; for as long as this memory exists. */
   subscribe(listener: MemoryListener): void {
     this.#listeners.push(listener);
   }

@@ -6,7 +6,9 @@ import { type Frame, hexNumber, PAGE_SIZE } from './halves.ts';
 
 /** RAM at guest-physical bytes `start` to `start + size`, kept in the buffer from byte `offset`. Multiples of 4096. */
 export interface RamRange {
+  /** First byte, guest-physical. */
   readonly start: number;
+  /** Bytes. */
   readonly size: number;
   /** Where the range lies in the buffer; ranges follow one another where it is left out. */
   readonly offset?: number;

@@ -98,8 +98,10 @@ export type MappingOperation =
   /** value: the state */
   | 'systemState';
 
+/** What CPUs do to state that outlives the operation: of a walker, of its caches, of mapping code. */
 export type Operation = WalkerOperation | CacheOperation | MappingOperation;
 
+/** Watches each operation on shared state; may delay it, refuse it, or answer from a log. */
 export interface SeamObserver {
   /**
    * Before an operation. False: it happens now, and `leave` follows. True: it happened before, with the outcome `value` and
@@ -108,11 +110,14 @@ export interface SeamObserver {
   enter(operation: Operation, a: number, b: number, c: number, d: number): boolean;
   /** After an operation that happened: its outcome. */
   leave(value: number, frame: number): void;
+  /** After `enter` returned true: the outcome, as the operation has it. */
   readonly value: number;
+  /** The second half of that outcome, where there is one. */
   readonly frame: number;
 }
 
 /** One CPU's seam, or its walker's. */
 export interface Seam {
+  /** Told of each operation; null: nobody. */
   observer: SeamObserver | null;
 }

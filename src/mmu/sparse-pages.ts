@@ -1,12 +1,16 @@
 /** Sparse memory: RAM wherever it is touched. Frames get backing pages in the order of their first touch, and keep them. */
 import type { Frame } from './halves.ts';
 
+/** RAM that exists where it is touched. */
 export interface SparseOptions {
-  /** Fills a frame that is touched for the first time (all zero at the call), without touching others; false: there is no RAM. Default: zeros everywhere. */
+  /** Fills a frame that is touched for the first time (all zero at the call), without touching others; false: there is no RAM, and it may be asked again. Default: zeros everywhere. */
   readonly load?: (frame: Frame, target: Uint8Array) => boolean;
   /** Frames that may be touched; further ones behave as if there were no RAM. Default 2^18 (1 GiB). */
   readonly maxPages?: number;
 }
+
+/** Holes that are remembered, 2^20: a guest may touch 2^40 frames, and memory must not grow with those that are none. */
+const MAX_HOLES = 1 << 20;
 
 export class SparsePages {
   readonly maxPages: number;
@@ -15,6 +19,7 @@ export class SparsePages {
   /** Backing page of each frame touched, -1 where `load` has none. */
   readonly #pages = new Map<Frame, number>();
   #used = 0;
+  #holes = 0;
 
   /** @param bytesOf  the bytes of a backing page; the first call for one makes room for it */
   constructor(options: SparseOptions, bytesOf: (page: number) => Uint8Array) {
@@ -43,7 +48,7 @@ export class SparsePages {
   #touch(frame: Frame): number {
     if (this.#used === this.maxPages) return -1;
     const page = this.load(this.#used, frame) ? this.#used++ : -1;
-    this.#pages.set(frame, page);
+    if (page >= 0 || this.#holes++ < MAX_HOLES) this.#pages.set(frame, page);
     return page;
   }
 }

@@ -27,6 +27,7 @@ const DROPPED = -2;
 export const MARK_SHIFT: number = 12;
 const RIGHTS_MASK = (1 << MARK_SHIFT) - 1;
 
+/** Which entry of a full set makes room: each in turn, or any by a fixed sequence. */
 export type Replacement = 'round-robin' | 'random';
 
 export interface CacheShape {

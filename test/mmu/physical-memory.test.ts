@@ -391,6 +391,16 @@ describe('sparse memory', () => {
     }
   });
 
+  it('remembers 2^20 holes: memory does not grow with the addresses that a guest makes up', () => {
+    let asked = 0;
+    const { host } = bare({ sparse: { load: () => ++asked === 0 } });
+    for (let frame = 0; frame < (1 << 20) + 2; frame++) host.read32(frame * 4096);
+    host.read32(0);
+    expect(asked).toBe((1 << 20) + 2);
+    host.read32(((1 << 20) + 1) * 4096);
+    expect(asked).toBe((1 << 20) + 3);
+  });
+
   it('fills frames by the loader, once each; where it has none, there is a hole', () => {
     const asked: number[] = [];
     const { host } = bare({

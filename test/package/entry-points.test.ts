@@ -4,7 +4,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { describe, expect, it } from 'vitest';
-import { ROOT } from './run-script.ts';
+import { ROOT, runScript } from './run-script.ts';
 
 interface Manifest {
   readonly bin: Readonly<Record<string, string>>;
@@ -83,6 +83,10 @@ describe('entry points', () => {
   });
 });
 
+const npm = ['pack', '--dry-run', '--json', '--ignore-scripts'];
+const [packed] = JSON.parse(execFileSync('npm', npm, { cwd: ROOT, encoding: 'utf8', stdio: 'pipe' }));
+const paths = (packed.files as { path: string }[]).map((file) => file.path);
+
 describe('the package', () => {
   it('depends on long alone at run time', () => {
     expect(Object.keys(manifest.dependencies)).toEqual(['long']);
@@ -100,14 +104,23 @@ describe('the package', () => {
     expect(packages).toEqual(['long']);
   });
 
-  it('ships what is built and its sources, not the tests and their corpora', () => {
-    const npm = ['pack', '--dry-run', '--json', '--ignore-scripts'];
-    const [packed] = JSON.parse(execFileSync('npm', npm, { cwd: ROOT, encoding: 'utf8', stdio: 'pipe' }));
-    const paths = (packed.files as { path: string }[]).map((file) => file.path);
+  it('ships what is built, its sources and documents, not the tests and their corpora', () => {
     const needed = ['LICENSE', 'README.md', 'THIRD-PARTY.md', 'src/index.ts', 'dist/cli/xen-idle-6g.ptpages.gz'];
     const built = entries.flatMap((entry) => [entry.types.slice(2), entry.default.slice(2)]);
     expect(paths).toEqual(expect.arrayContaining([...needed, ...built]));
     const folders = new Set(paths.filter((path) => path.includes('/')).map((path) => path.split('/')[0]));
-    expect([...folders].sort()).toEqual(['dist', 'src']);
+    expect([...folders].sort()).toEqual(['dist', 'docs', 'examples', 'src', 'test']);
+    const notShipped = /^docs\/api|^test\/(?!corpus\/[^/]+\/[A-Z]+\.md$)|\.(test\.ts|gz)$|^examples\/(?!.*\.ts$)/;
+    const shippedAll = 'dist/cli/xen-idle-6g.ptpages.gz'; // what the command shows without an image
+    expect(paths.filter((path) => notShipped.test(path) && path !== shippedAll)).toEqual([]);
+  });
+
+  it('has no link in it that leads nowhere', () => {
+    const pages = paths
+      .filter((path) => path.endsWith('.md'))
+      .map((path) => [path, readFileSync(join(ROOT, path), 'utf8')]);
+    const rest = paths.filter((path) => !path.endsWith('.md')).map((path) => [path, '']);
+    expect(pages.map(([path]) => path)).toContain('README.md');
+    expect(runScript('check-links.mjs', Object.fromEntries([...pages, ...rest])).complaints).toEqual([]);
   });
 });

@@ -8,6 +8,7 @@ import { OLDER } from './older.ts';
 import { QUIET } from './quiet.ts';
 import { XSA_345 } from './xsa-345.ts';
 
+/** Every scenario of `pagewalk race`; docs/races.md has what was seen of each. */
 export const SCENARIOS: readonly Declared[] = [
   ...XSA_345,
   ...OLDER,
