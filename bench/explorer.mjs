@@ -1,10 +1,10 @@
-// npm run bench:explorer [-- --rounds N]
+// npm run bench:explorer [-- --rounds N] [-- --json]
 // New events a second of an exhaustive search on one core: events that happened, not those that were replayed. Minimum and
 // median over rounds; each round explores the same scenario from the start.
 import { parseArgs } from 'node:util';
 import { explore, map, pageAt, read, variantOf } from '../dist/explorer/index.js';
 
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '9' } } });
+const { values } = parseArgs({ options: { rounds: { type: 'string', default: '9' }, json: { type: 'boolean' } } });
 
 const PAGE_HYPERVISOR_RO = 0x800121;
 const { scenario } = variantOf('r1', 'l3');
@@ -40,4 +40,5 @@ const rows = CASES.map(([name, one]) => {
     'median events/s': Math.round(speeds[speeds.length >> 1]),
   };
 });
-console.table(rows);
+if (values.json) console.log(JSON.stringify(rows));
+else console.table(rows);

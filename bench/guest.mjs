@@ -18,8 +18,8 @@ const CR4_LA57 = 1 << 12;
 const CR4_PCIDE = 1 << 17;
 
 export class Guest {
-  constructor(Machine, { shared = false, caches = {}, pcid = false, levels = 4 } = {}) {
-    this.machine = new Machine({ memory: { size: RAM, shared }, caches });
+  constructor(Machine, { shared = false, caches = {}, pcid = false, levels = 4, cpus = 1 } = {}) {
+    this.machine = new Machine({ memory: { size: RAM, shared }, caches, cpus });
     [this.cpu] = this.machine.cpus;
     this.words = this.machine.memory.words;
     for (let at = 0; at < DATA / 4; at++) this.words[at] = Math.imul(at, 0x9e3779b1);
@@ -28,7 +28,8 @@ export class Guest {
     this.root = this.#table();
     this.otherRoot = this.#table();
     const cr4 = CR4_PAE | (pcid ? CR4_PCIDE : 0) | (levels === 5 ? CR4_LA57 : 0);
-    this.cpu.enter({ cr0: 0x8001_0001, cr3: this.root, cr4, efer: (1 << 8) | (1 << 11), cpl: 3 });
+    this.state = { cr0: 0x8001_0001, cr3: this.root, cr4, efer: (1 << 8) | (1 << 11), cpl: 3 };
+    this.cpu.enter(this.state);
   }
 
   /** 4 KiB pages, over all of RAM again and again. */
@@ -66,6 +67,12 @@ export class Guest {
   /** Physical address of the page-table entry for an offset. */
   entryOf(offset) {
     return 4 * this.#slot(offset, 1);
+  }
+
+  /** All CPUs, in this address space. */
+  enterAll() {
+    for (const cpu of this.machine.cpus) cpu.enter(this.state);
+    return this.machine.cpus;
   }
 
   /** A load from a page, so that TLB and views hold it. */

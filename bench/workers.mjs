@@ -1,6 +1,7 @@
 // npm run bench:workers [-- --seconds N] [-- --json]
 // Mapping on real threads: operations per second of 1 and 2 workers, in one L3 table and in different ones, with the locking
-// `l3`, `pgdir` and `reverify`. Absent 4 KiB pages are mapped, from each CPU's own pool; and the same with a shootdown each.
+// `l3`, `pgdir` and `reverify`. Absent 4 KiB pages are mapped, from each CPU's own pool; and the same with a shootdown each. Then
+// what one shootdown takes while 1 and 3 other CPUs do nothing but poll.
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -25,6 +26,10 @@ const WORK = {
     mm.cpu.poll();
     return 512;
   },
+  poll: (mm) => {
+    for (let at = 0; at < 1000; at++) mm.cpu.poll();
+    return 0;
+  },
 };
 
 function work({ shared, cpu, first, what, control }) {
@@ -43,7 +48,8 @@ function work({ shared, cpu, first, what, control }) {
   parentPort.postMessage(operations);
 }
 
-async function measure(locking, what, workers, sameL3, seconds) {
+/** Operations per second of all workers; the first `polling` of them only poll. */
+async function measure(locking, what, workers, sameL3, seconds, polling = 0) {
   const size = 16 << 20;
   const machine = new Machine({ memory: { size, shared: true }, cpus: workers + 1 });
   const xen = new Xen(machine, { heap: { start: 0, size }, locking });
@@ -53,7 +59,7 @@ async function measure(locking, what, workers, sameL3, seconds) {
   const threads = Array.from({ length: workers }, (_, at) => {
     const first = PAGE + (sameL3 ? at * 512 ** 2 : at * L3_PAGES);
     return new Worker(new URL(import.meta.url), {
-      workerData: { shared: xen.share(), cpu: at + 1, first, what, control },
+      workerData: { shared: xen.share(), cpu: at + 1, first, what: at < polling ? 'poll' : what, control },
     });
   });
   const message = (thread) => new Promise((resolve, reject) => thread.once('message', resolve).once('error', reject));
@@ -84,7 +90,7 @@ async function main() {
     );
   }
   for (const locking of ['l3', 'pgdir', 'reverify'])
-    for (const what of Object.keys(WORK)) {
+    for (const what of ['map absent pages', 'remap with a shootdown']) {
       const one = await measure(locking, what, 1, true, Number(options.seconds));
       const same = await measure(locking, what, 2, true, Number(options.seconds));
       const other = await measure(locking, what, 2, false, Number(options.seconds));
@@ -99,7 +105,13 @@ async function main() {
       if (!options.json)
         console.log(`${locking.padEnd(9)}${what.padEnd(27)}${figures.map((text) => text.padStart(13)).join('')}`);
     }
-  if (options.json) console.log(JSON.stringify({ node: process.version, results }, null, 2));
+  const shootdowns = [];
+  for (const others of [1, 3]) {
+    const perSecond = await measure('l3', 'remap with a shootdown', others + 1, true, Number(options.seconds), others);
+    shootdowns.push({ others, ns: 1e9 / perSecond });
+    if (!options.json) console.log(`a shootdown of ${others} other CPUs that poll: ${(1e9 / perSecond).toFixed(0)} ns`);
+  }
+  if (options.json) console.log(JSON.stringify({ node: process.version, results, shootdowns }, null, 2));
 }
 
 if (isMainThread) await main();

@@ -456,8 +456,8 @@ export const MUTANTS = [
     ],
     [
       'stores hit under the old key',
-      'this.#keysChanged(this.reads.key, this.writes.key',
-      'this.#keysChanged(this.reads.key, this.reads.key',
+      'this.#keysChanged(reads.key, writes.key',
+      'this.#keysChanged(reads.key, reads.key',
     ],
   ]),
 

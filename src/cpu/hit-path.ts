@@ -10,7 +10,18 @@
  * integer: without it V8 keeps every value as a double or an object (1.1 ns a hit).
  */
 import { FETCH, READ, READ_MODIFY_WRITE, STACK, WRITE } from '../mmu/access.ts';
-import { SLOT_BITS, SLOT_SHIFT, TAG_HI, TAG8, TAG16, TAG32, TAG64, WORDS } from '../mmu/hit-view.ts';
+import {
+  LARGE_TAG,
+  largeSlot,
+  SLOT_BITS,
+  SLOT_SHIFT,
+  TAG_HI,
+  TAG8,
+  TAG16,
+  TAG32,
+  TAG64,
+  WORDS,
+} from '../mmu/hit-view.ts';
 import { Processor } from './processor.ts';
 
 // One 64-bit move for a quadword; see mmu/physical-access.ts.
@@ -151,8 +162,12 @@ export class HitPath extends Processor {
   /** Pieces of large pages have a view of their own; then the short way of a miss, then the slow path. */
   #miss(access: number, lo: number, hi: number, size: number): number {
     if ((lo & (size - 1)) === 0) {
-      let word = ((access & FETCH) !== 0 ? this.views.largeFetches : this.views.largeReads).find(lo, hi);
-      if (word < 0 && this.mayRefill) word = this.refill.find(access, lo, hi);
+      const isFetch = (access & FETCH) !== 0;
+      const slots = isFetch ? this.largeFetchSlots : this.largeReadSlots;
+      const at = largeSlot(lo ^ (isFetch ? this.largeFetchKey : this.largeReadKey), hi);
+      if (slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi)
+        return this.#loadWord((slots[at + WORDS]! + (lo >>> 2)) | 0, lo, size);
+      const word = this.mayRefill ? this.refill.find(access, lo, hi) : -1;
       if (word >= 0) return this.#loadWord(word, lo, size);
     }
     return this.load(access & (STACK | FETCH | READ), lo, hi, size);

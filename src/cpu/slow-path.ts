@@ -51,6 +51,10 @@ export class SlowPath {
   protected readKey = 0;
   protected writeKey = 0;
   protected fetchKey = 0;
+  protected readonly largeReadSlots: Int32Array;
+  protected readonly largeFetchSlots: Int32Array;
+  protected largeReadKey = 0;
+  protected largeFetchKey = 0;
   protected readonly physical: PhysicalAccess;
   readonly #watchpoints = new Watchpoints();
   readonly #usesViews: boolean;
@@ -80,10 +84,14 @@ export class SlowPath {
     this.readSlots = this.views.reads.slots;
     this.writeSlots = this.views.writes.slots;
     this.fetchSlots = this.views.fetches.slots;
-    this.views.subscribe((reads, writes, fetches) => {
+    this.largeReadSlots = this.views.largeReads.slots;
+    this.largeFetchSlots = this.views.largeFetches.slots;
+    this.views.subscribe((reads, writes, fetches, largeReads, largeFetches) => {
       this.readKey = reads;
       this.writeKey = writes;
       this.fetchKey = fetches;
+      this.largeReadKey = largeReads;
+      this.largeFetchKey = largeFetches;
     });
     this.#usesViews = caches.hitViews !== 'off';
     this.words = memory.words;

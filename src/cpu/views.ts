@@ -6,7 +6,13 @@ import { FETCH, WRITE } from '../mmu/access.ts';
 import { HitView, NO_REGIME } from '../mmu/hit-view.ts';
 
 /** Is told the keys that the hit path must use from now on. */
-export type KeysChanged = (reads: number, writes: number, fetches: number) => void;
+export type KeysChanged = (
+  reads: number,
+  writes: number,
+  fetches: number,
+  largeReads: number,
+  largeFetches: number,
+) => void;
 
 export class Views {
   readonly reads: HitView = new HitView(12);
@@ -95,6 +101,7 @@ export class Views {
   }
 
   #tell(): void {
-    this.#keysChanged(this.reads.key, this.writes.key, this.fetches.key);
+    const { reads, writes, fetches, largeReads, largeFetches } = this;
+    this.#keysChanged(reads.key, writes.key, fetches.key, largeReads.key, largeFetches.key);
   }
 }

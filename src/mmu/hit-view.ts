@@ -29,6 +29,14 @@ export const TAG16: number = ~0xffe;
 export const TAG32: number = ~0xffc;
 export const TAG64: number = ~0xff8;
 
+// The same for a piece of a large page; its slot begins at `largeSlot(lo ^ key, hi)`.
+export const LARGE_SHIFT: number = 21;
+export const LARGE_TAG: number = ~0x1f_ffff;
+const LARGE_SLOTS = 1 << 11;
+/** Upper bits of the high half take part: those of the low one alone would let pages 4 GiB apart meet. */
+export const largeSlot = (permuted: number, hi: number): number =>
+  (((permuted >>> LARGE_SHIFT) ^ (Math.imul(hi, 0x9e3779b1) >>> LARGE_SHIFT)) & (LARGE_SLOTS - 1)) << 2;
+
 const REGIME_BITS = 2;
 /** A regime that nothing is ever filled under: while it is used, every access misses. */
 export const NO_REGIME: number = 3;
@@ -37,21 +45,19 @@ const EMPTY_TAG = 1 << 11;
 
 export class HitView {
   /** log2 of the bytes an entry covers: 12, or 21 for pieces of large pages. */
-  readonly shift: number;
+  readonly shift: 12 | 21;
   /** XORed into the address before it selects a slot. */
   key = 0;
   /** Four words a slot, of which the last one is unused: a slot does not straddle cache lines. */
   readonly slots: Int32Array;
 
-  #mask = 0;
   #generationBits = 0;
   #generation = 0;
   #regime = 0;
 
-  constructor(shift: number) {
+  constructor(shift: 12 | 21) {
     this.shift = shift;
-    const slotBits = Math.min(12, 32 - shift); // slots are chosen by bits of the low half
-    this.#mask = (1 << slotBits) - 1;
+    const slotBits = shift === LARGE_SHIFT ? 11 : 12;
     this.#generationBits = slotBits - REGIME_BITS;
     this.slots = new Int32Array(4 << slotBits).fill(EMPTY_TAG);
   }
@@ -75,7 +81,7 @@ export class HitView {
   /** Adds the piece that (lo, hi) lies in, whose first word is at `word` in the buffer, under the current regime. */
   fill(lo: number, hi: number, word: number): void {
     const { slots } = this;
-    const at = this.#slotOf(lo, this.key);
+    const at = this.#slotOf(lo, hi, this.key);
     const tag = this.#tagOf(lo);
     slots[at] = tag;
     slots[at + TAG_HI] = hi;
@@ -85,7 +91,7 @@ export class HitView {
   /** Index of the word that (lo, hi) lies in, or -1. */
   find(lo: number, hi: number): number {
     const { slots } = this;
-    const at = this.#slotOf(lo, this.key);
+    const at = this.#slotOf(lo, hi, this.key);
     return slots[at] === this.#tagOf(lo) && slots[at + TAG_HI] === hi ? slots[at + WORDS]! + (lo >>> 2) : -1;
   }
 
@@ -97,7 +103,7 @@ export class HitView {
   /** Drops it from one regime. */
   dropUnder(regime: number, lo: number, hi: number): void {
     const { slots } = this;
-    const at = this.#slotOf(lo, this.#keyOf(regime));
+    const at = this.#slotOf(lo, hi, this.#keyOf(regime));
     if (slots[at] === this.#tagOf(lo) && slots[at + TAG_HI] === hi) slots[at] = EMPTY_TAG;
   }
 
@@ -105,8 +111,8 @@ export class HitView {
     return ((regime << this.#generationBits) | this.#generation) << this.shift;
   }
 
-  #slotOf(lo: number, key: number): number {
-    return (((lo ^ key) >>> this.shift) & this.#mask) << 2;
+  #slotOf(lo: number, hi: number, key: number): number {
+    return this.shift === LARGE_SHIFT ? largeSlot(lo ^ key, hi) : ((lo ^ key) >>> SLOT_SHIFT) & SLOT_BITS;
   }
 
   #tagOf(lo: number): number {

@@ -29,7 +29,7 @@ const steps = fc.array(
 );
 
 describe('a hit view', () => {
-  it.each([12, 21])('of pieces of 2^%i bytes finds what was filled under its regime, or nothing', (shift) => {
+  it.each([12, 21] as const)('of pieces of 2^%i bytes finds what was filled under its regime, or nothing', (shift) => {
     let hits = 0;
     fc.assert(
       fc.property(steps, (run) => {
