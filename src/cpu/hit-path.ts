@@ -33,7 +33,7 @@ export class HitPath extends Processor {
   read8(lo: number, hi: number, stack = 0): number {
     const slots = this.readSlots;
     const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
-    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#miss(READ | stack, lo, hi, 1) | 0;
+    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 1) | 0;
     return this.bytes[((slots[at + WORDS]! << 2) + lo) >>> 0]!;
   }
 
@@ -41,7 +41,7 @@ export class HitPath extends Processor {
   read16(lo: number, hi: number, stack = 0): number {
     const slots = this.readSlots;
     const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
-    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#miss(READ | stack, lo, hi, 2) | 0;
+    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 2) | 0;
     return this.halfwords[((slots[at + WORDS]! << 1) + (lo >>> 1)) | 0]!;
   }
 
@@ -49,7 +49,7 @@ export class HitPath extends Processor {
   read32(lo: number, hi: number, stack = 0): number {
     const slots = this.readSlots;
     const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
-    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#miss(READ | stack, lo, hi, 4) | 0;
+    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 4) | 0;
     return this.words[(slots[at + WORDS]! + (lo >>> 2)) | 0]!;
   }
 
@@ -57,7 +57,7 @@ export class HitPath extends Processor {
   read64(lo: number, hi: number, stack = 0): number {
     const slots = this.readSlots;
     const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
-    if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#miss(READ | stack, lo, hi, 8) | 0;
+    if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 8) | 0;
     scratchQuad[0] = this.quads[((slots[at + WORDS]! >> 1) + (lo >>> 3)) | 0]!;
     this.valueHi = scratch[1]!;
     return scratch[0]!;
@@ -67,7 +67,7 @@ export class HitPath extends Processor {
   fetch8(lo: number, hi: number): number {
     const slots = this.fetchSlots;
     const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
-    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#miss(FETCH, lo, hi, 1) | 0;
+    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 1) | 0;
     return this.bytes[((slots[at + WORDS]! << 2) + lo) >>> 0]!;
   }
 
@@ -75,7 +75,7 @@ export class HitPath extends Processor {
   fetch16(lo: number, hi: number): number {
     const slots = this.fetchSlots;
     const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
-    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#miss(FETCH, lo, hi, 2) | 0;
+    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 2) | 0;
     return this.halfwords[((slots[at + WORDS]! << 1) + (lo >>> 1)) | 0]!;
   }
 
@@ -83,7 +83,7 @@ export class HitPath extends Processor {
   fetch32(lo: number, hi: number): number {
     const slots = this.fetchSlots;
     const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
-    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#miss(FETCH, lo, hi, 4) | 0;
+    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 4) | 0;
     return this.words[(slots[at + WORDS]! + (lo >>> 2)) | 0]!;
   }
 
@@ -91,7 +91,7 @@ export class HitPath extends Processor {
   fetch64(lo: number, hi: number): number {
     const slots = this.fetchSlots;
     const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
-    if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#miss(FETCH, lo, hi, 8) | 0;
+    if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 8) | 0;
     scratchQuad[0] = this.quads[((slots[at + WORDS]! >> 1) + (lo >>> 3)) | 0]!;
     this.valueHi = scratch[1]!;
     return scratch[0]!;
@@ -160,17 +160,25 @@ export class HitPath extends Processor {
   }
 
   /** Pieces of large pages have a view of their own; then the short way of a miss, then the slow path. */
-  #miss(access: number, lo: number, hi: number, size: number): number {
-    if ((lo & (size - 1)) === 0) {
-      const isFetch = (access & FETCH) !== 0;
-      const slots = isFetch ? this.largeFetchSlots : this.largeReadSlots;
-      const at = largeSlot(lo ^ (isFetch ? this.largeFetchKey : this.largeReadKey), hi);
-      if (slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi)
-        return this.#loadWord((slots[at + WORDS]! + (lo >>> 2)) | 0, lo, size);
-      const word = this.mayRefill ? this.refill.find(access, lo, hi) : -1;
-      if (word >= 0) return this.#loadWord(word, lo, size);
-    }
-    return this.load(access & (STACK | FETCH | READ), lo, hi, size);
+  #missRead(access: number, lo: number, hi: number, size: number): number {
+    const slots = this.largeReadSlots;
+    const at = largeSlot(lo ^ this.largeReadKey, hi);
+    if (slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi && (lo & (size - 1)) === 0)
+      return this.#loadWord((slots[at + WORDS]! + (lo >>> 2)) | 0, lo, size);
+    return this.#missBoth(access & (READ | STACK), lo, hi, size);
+  }
+
+  #missFetch(lo: number, hi: number, size: number): number {
+    const slots = this.largeFetchSlots;
+    const at = largeSlot(lo ^ this.largeFetchKey, hi);
+    if (slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi && (lo & (size - 1)) === 0)
+      return this.#loadWord((slots[at + WORDS]! + (lo >>> 2)) | 0, lo, size);
+    return this.#missBoth(FETCH, lo, hi, size);
+  }
+
+  #missBoth(access: number, lo: number, hi: number, size: number): number {
+    const word = (lo & (size - 1)) === 0 && this.mayRefill ? this.refill.find(access, lo, hi) : -1;
+    return word < 0 ? this.load(access, lo, hi, size) : this.#loadWord(word, lo, size);
   }
 
   #loadWord(word: number, lo: number, size: number): number {
