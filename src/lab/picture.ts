@@ -1,0 +1,289 @@
+/** The picture of the address space: one level of tables at a time, panned and zoomed; the levels above as small strips. */
+import type { NamedRegion } from '../inspect/regions.ts';
+import { toHalves } from '../mmu/address.ts';
+import { hex64 } from '../mmu/halves.ts';
+import type { Slot, Slots } from './slots.ts';
+import { type Box, type Colours, coloursOf, drawStrip } from './strip.ts';
+import { Summaries } from './summary.ts';
+
+/** What is shown: `visible` slots of a level from `first`, which may lie between two slots; and which one is selected. */
+export interface View {
+  readonly level: number;
+  readonly first: number;
+  readonly visible: number;
+  readonly selected: number;
+}
+
+const SMALL = 16;
+const GAP = 6;
+const REGIONS = 20;
+const STRIP = 120;
+const AXIS = 34;
+/** Milliseconds of a frame that tables may be summed up in. */
+const BUDGET = 6;
+
+export class Picture {
+  readonly slots: Slots;
+  readonly summaries: Summaries;
+  view: View;
+  onView: (view: View, selected: Slot) => void = () => {};
+
+  readonly #canvas: HTMLCanvasElement;
+  readonly #context: CanvasRenderingContext2D;
+  readonly #regions: readonly { readonly name: string; readonly from: number; readonly to: number }[];
+  #colours: Colours;
+  #asked = 0;
+  #dragged: { readonly x: number; readonly first: number; hasMoved: boolean } | undefined;
+
+  constructor(canvas: HTMLCanvasElement, slots: Slots, regions: readonly NamedRegion[]) {
+    this.#canvas = canvas;
+    this.#context = canvas.getContext('2d')!;
+    this.slots = slots;
+    this.summaries = new Summaries(slots);
+    this.#regions = regions.map(({ name, start, end }) => {
+      const [first, last] = [toHalves(start), toHalves(end).subtract(1)];
+      return { name, from: slots.pageOf(first.low, first.high), to: slots.pageOf(last.low, last.high) + 1 };
+    });
+    this.#colours = coloursOf(canvas);
+    this.view = { level: slots.levels, first: 0, visible: this.#visibleAt(slots.levels), selected: 0 };
+  }
+
+  /** Slots across: fewer on a narrow screen, where they would be thinner than a pixel and a half. */
+  #visibleAt(level: number): number {
+    const width = this.#canvas.clientWidth || 800;
+    const most = width >= 700 ? 512 : width >= 350 ? 128 : 64;
+    return Math.min(most, this.slots.countOf(level));
+  }
+
+  /** The theme changed, or the size of the canvas. */
+  restyle(): void {
+    this.#colours = coloursOf(this.#canvas);
+    this.show({ ...this.view, visible: this.#visibleAt(this.view.level) });
+  }
+
+  /** Shows a view, moved to where there are slots. */
+  show(view: View): void {
+    const count = this.slots.countOf(view.level);
+    const first = Math.min(Math.max(0, view.first), Math.max(0, count - view.visible));
+    this.view = { ...view, first, selected: Math.min(Math.max(0, view.selected), count - 1) };
+    this.redraw();
+    this.onView(this.view, this.slots.read(view.level, this.view.selected));
+  }
+
+  /** Shows and selects the slot of a level that a page lies in, in the middle. */
+  goTo(level: number, page: number): void {
+    const selected = this.slots.slotOfPage(level, page);
+    const visible = this.#visibleAt(level);
+    // A whole table where one fits, else the slot in the middle.
+    const table = selected - (selected % this.slots.entries);
+    const first = visible >= this.slots.entries ? table : Math.floor(selected - visible / 2);
+    this.show({ level, first, visible, selected });
+  }
+
+  /** Selects a slot, which is moved into sight. */
+  select(slot: number): void {
+    const { view } = this;
+    const first = slot < view.first ? slot : slot >= view.first + view.visible ? slot - view.visible + 1 : view.first;
+    this.show({ ...view, first, selected: slot });
+  }
+
+  /** One level of tables down at the selected slot; nothing happens at level 1. */
+  zoomIn(): void {
+    const { level, selected } = this.view;
+    if (level > 1) this.goTo(level - 1, selected * this.slots.pagesOf(level));
+  }
+
+  zoomOut(): void {
+    const { level, selected } = this.view;
+    if (level < this.slots.levels) this.goTo(level + 1, selected * this.slots.pagesOf(level));
+  }
+
+  pan(slots: number): void {
+    this.show({ ...this.view, first: this.view.first + slots });
+  }
+
+  /** Draws with the next frame of the browser. */
+  redraw(): void {
+    if (this.#asked === 0) this.#asked = requestAnimationFrame(() => this.#draw());
+  }
+
+  stop(): void {
+    cancelAnimationFrame(this.#asked);
+  }
+
+  /** CSS pixels that the picture takes. */
+  get height(): number {
+    return (this.slots.levels - 1) * (SMALL + GAP) + REGIONS + STRIP + AXIS;
+  }
+
+  #draw(): void {
+    performance.mark('lab-picture-begin');
+    this.#asked = 0;
+    const canvas = this.#canvas;
+    const context = this.#context;
+    const width = canvas.clientWidth;
+    const { height } = this;
+    const ratio = globalThis.devicePixelRatio || 1;
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
+    }
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    this.summaries.allow(BUDGET);
+    const isWhole = this.#drawAbove(width) && this.#drawLevel(width);
+    if (!isWhole) this.redraw();
+    performance.measure('lab-picture', 'lab-picture-begin');
+  }
+
+  /** The levels above, each as the one table that the view lies in, with the view marked. */
+  #drawAbove(width: number): boolean {
+    const { slots, view } = this;
+    let isWhole = true;
+    for (let level = slots.levels; level > view.level; level--) {
+      const box = this.#boxAbove(level, width);
+      const { first, count } = this.#tableOf(level);
+      isWhole = drawStrip(this.#context, box, slots, this.summaries, this.#colours, level, first, count) && isWhole;
+      const factor = slots.pagesOf(view.level) / slots.pagesOf(level);
+      const from = (view.first * factor - first) * (width / count);
+      const wide = Math.max(3, view.visible * factor * (width / count));
+      this.#context.strokeStyle = this.#colours.selected;
+      this.#context.lineWidth = 2;
+      this.#context.strokeRect(from - 1, box.y - 1, wide + 2, box.height + 2);
+      // From what is marked down to what it becomes.
+      const below = level - 1 > view.level ? this.#boxAbove(level - 1, width) : this.#box(width);
+      this.#context.globalAlpha = 0.35;
+      this.#context.lineWidth = 1;
+      this.#context.beginPath();
+      for (const [top, bottom] of [
+        [from, 0],
+        [from + wide, width],
+      ] as const) {
+        this.#context.moveTo(top, box.y + box.height);
+        this.#context.lineTo(bottom, level - 1 > view.level ? below.y : below.y - REGIONS);
+      }
+      this.#context.stroke();
+      this.#context.globalAlpha = 1;
+    }
+    return isWhole;
+  }
+
+  #boxAbove(level: number, width: number): Box {
+    return { x: 0, y: (this.slots.levels - level) * (SMALL + GAP) + 1, width, height: SMALL };
+  }
+
+  #box(width: number): Box {
+    const above = this.slots.levels - this.view.level;
+    return {
+      x: 0,
+      y: above * (SMALL + GAP) + REGIONS,
+      width,
+      height: this.height - above * (SMALL + GAP) - REGIONS - AXIS,
+    };
+  }
+
+  /** The slots of the table of a level that the middle of the view lies in. */
+  #tableOf(level: number): { readonly first: number; readonly count: number } {
+    const { slots, view } = this;
+    const middle = Math.floor(view.first + view.visible / 2) * slots.pagesOf(view.level);
+    const slot = slots.slotOfPage(level, middle);
+    const count = Math.min(slots.entries, slots.countOf(level));
+    return { first: slot - (slot % count), count };
+  }
+
+  #drawLevel(width: number): boolean {
+    const { slots, view } = this;
+    const { level, first, visible, selected } = view;
+    const context = this.#context;
+    const box = this.#box(width);
+    const isWhole = drawStrip(context, box, slots, this.summaries, this.#colours, level, first, visible);
+    const scale = width / visible;
+    context.strokeStyle = this.#colours.selected;
+    context.lineWidth = 2;
+    context.strokeRect((selected - first) * scale - 1, box.y - 1, Math.max(scale, 2) + 2, box.height + 2);
+    this.#drawRegions(box);
+    this.#drawAxis(box);
+    return isWhole;
+  }
+
+  #drawRegions({ y, width }: Box): void {
+    const { slots, view } = this;
+    const context = this.#context;
+    const scale = width / view.visible / slots.pagesOf(view.level);
+    const start = view.first * slots.pagesOf(view.level);
+    context.font = '11px system-ui, sans-serif';
+    context.textBaseline = 'middle';
+    let free = 0;
+    for (const { name, from, to } of this.#regions) {
+      const left = Math.max(0, (from - start) * scale);
+      const right = Math.min(width, (to - start) * scale);
+      if (right <= 0 || left >= width) continue;
+      context.fillStyle = this.#colours.line;
+      context.fillRect(left, y - 4, Math.max(1.5, right - left - 1), 3);
+      if (left < free || context.measureText(name).width + left > width) continue;
+      context.fillStyle = this.#colours.text;
+      context.fillText(name, left, y - 12);
+      free = left + context.measureText(name).width + 8;
+    }
+  }
+
+  /** Addresses below the strip, and the line between the two halves. */
+  #drawAxis({ y, width, height }: Box): void {
+    const { slots, view } = this;
+    const context = this.#context;
+    context.font = '11px ui-monospace, monospace';
+    context.textBaseline = 'top';
+    const wide = context.measureText('0'.repeat(17)).width;
+    const ticks = Math.max(2, Math.floor(width / wide));
+    const step = Math.max(1, 2 ** Math.ceil(Math.log2(view.visible / ticks)));
+    const scale = width / view.visible;
+    let free = -Infinity;
+    for (let slot = Math.ceil(view.first / step) * step; slot < view.first + view.visible; slot += step) {
+      const x = (slot - view.first) * scale;
+      context.fillStyle = this.#colours.line;
+      context.fillRect(x, y + height, 1, 5);
+      if (x < free || x + wide > width + 2) continue;
+      const { lo, hi } = slots.addressOf(slot * slots.pagesOf(view.level));
+      context.fillStyle = this.#colours.faint;
+      const text = hex64(lo, hi).slice(slots.linearBits === 32 ? 8 : 0);
+      context.fillText(text, x, y + height + 7);
+      free = x + wide;
+    }
+  }
+
+  /** The slot under a place on the canvas, in CSS pixels from its corner. */
+  slotAt(x: number, y: number): { readonly level: number; readonly slot: number } {
+    const { slots, view } = this;
+    const width = this.#canvas.clientWidth;
+    const row = Math.floor(y / (SMALL + GAP));
+    const level = Math.max(view.level, slots.levels - row);
+    if (level > view.level) {
+      const { first, count } = this.#tableOf(level);
+      return { level, slot: Math.floor(first + (x / width) * count) };
+    }
+    return { level, slot: Math.floor(view.first + (x / width) * view.visible) };
+  }
+
+  /** Pointer input: a drag pans, a click selects. */
+  pointerDown(x: number): void {
+    this.#dragged = { x, first: this.view.first, hasMoved: false };
+  }
+
+  pointerMove(x: number): void {
+    const dragged = this.#dragged;
+    if (dragged === undefined) return;
+    if (Math.abs(x - dragged.x) > 4) dragged.hasMoved = true;
+    if (!dragged.hasMoved) return;
+    const slots = ((x - dragged.x) / this.#canvas.clientWidth) * this.view.visible;
+    this.show({ ...this.view, first: dragged.first - slots });
+  }
+
+  pointerUp(x: number, y: number): void {
+    const dragged = this.#dragged;
+    this.#dragged = undefined;
+    if (dragged === undefined || dragged.hasMoved) return;
+    const { level, slot } = this.slotAt(x, y);
+    if (level === this.view.level) this.select(slot);
+    else this.goTo(level, slot * this.slots.pagesOf(level));
+  }
+}
