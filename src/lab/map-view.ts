@@ -11,6 +11,7 @@ import { EntryPanel, slotSentence } from './entry-panel.ts';
 import { Legend } from './legend.ts';
 import type { Picture, View } from './picture.ts';
 import { PictureCanvas } from './picture-canvas.ts';
+import { RegionBar } from './region-bar.ts';
 import { RunsPanel } from './runs-panel.ts';
 import { type Slot, Slots } from './slots.ts';
 import { StripTable } from './strip-table.ts';
@@ -63,8 +64,11 @@ export function MapView({ subject, theme, onWalk }: MapViewProps): ComponentChil
       h('button', { type: 'submit' }, 'Find'),
       zoomButton('zoom-in', 'Zoom in', seen?.view.level === 1, () => picture.current?.zoomIn()),
       zoomButton('zoom-out', 'Zoom out', seen?.view.level === slots.levels, () => picture.current?.zoomOut()),
+      zoomButton('wider', '+', false, () => picture.current?.magnify(2), 'Magnify'),
+      zoomButton('narrower', '−', false, () => picture.current?.magnify(0.5), 'Show more slots'),
       h(Problem, { text: problem }),
     ),
+    h(RegionBar, { slots, subject, onGoTo: (level: number, page: number) => picture.current?.goTo(level, page) }),
     h('p', { class: 'where', id: 'where' }, seen === undefined ? '' : whereText(slots, seen.view)),
     h(PictureCanvas, {
       slots,
@@ -96,5 +100,10 @@ function whereText(slots: Slots, { level, visible }: View): string {
   return `${ENTRY_NAMES[level]}s: ${visible} slots of ${each} each, ${sizeText(visible * slots.pagesOf(level) * PAGE_SIZE)} in all`;
 }
 
-const zoomButton = (id: string, text: string, disabled: boolean, onClick: () => void): ComponentChild =>
-  h('button', { type: 'button', id, disabled, onClick }, text);
+const zoomButton = (
+  id: string,
+  text: string,
+  disabled: boolean,
+  onClick: () => void,
+  title: string = text,
+): ComponentChild => h('button', { type: 'button', id, disabled, onClick, title, 'aria-label': title }, text);

@@ -7,8 +7,9 @@ import { MapView } from './map-view.ts';
 import type { Start } from './start.ts';
 import { emptySubject, type Subject, subjectFromBytes, subjectOf } from './subject.ts';
 import { useTheme } from './theme.ts';
+import { WalkView } from './walk-view.ts';
 
-const TABS = ['Map'] as const;
+const TABS = ['Map', 'Walk'] as const;
 type Tab = (typeof TABS)[number];
 
 export interface PageProps {
@@ -19,6 +20,7 @@ export function Page({ start }: PageProps): ComponentChild {
   const [tab, setTab] = useState<Tab>('Map');
   const [subject, setSubject] = useState<Subject>();
   const [problem, setProblem] = useState('');
+  const [address, setAddress] = useState('ffff82d040200000');
   const [theme, nextTheme] = useTheme();
 
   const take = (opening: Promise<Subject> | Subject): void => {
@@ -33,6 +35,19 @@ export function Page({ start }: PageProps): ComponentChild {
   const takeFile = async (file: File): Promise<Subject> =>
     subjectFromBytes(new Uint8Array(await file.arrayBuffer()), file.name);
   useEffect(() => take(firstSubject(start)), []);
+
+  const walk = (from: string): void => {
+    setAddress(from);
+    setTab('Walk');
+  };
+  const view = (opened: Subject): ComponentChild => {
+    switch (tab) {
+      case 'Map':
+        return h(MapView, { subject: opened, theme, onWalk: walk });
+      case 'Walk':
+        return h(WalkView, { subject: opened, address });
+    }
+  };
 
   return h(
     'div',
@@ -59,13 +74,7 @@ export function Page({ start }: PageProps): ComponentChild {
       h('button', { id: 'theme', onClick: nextTheme }, `Colours: ${theme}`),
     ),
     h(ImageBar, { subject, problem, onTake: take, takeFile }),
-    h(
-      'main',
-      null,
-      subject === undefined
-        ? h('p', null, problem === '' ? 'Loading…' : '')
-        : h(MapView, { subject, theme, onWalk: () => {} }),
-    ),
+    h('main', null, subject === undefined ? h('p', null, problem === '' ? 'Loading…' : '') : view(subject)),
   );
 }
 

@@ -40,7 +40,7 @@ export function PictureCanvas({ slots, regions, theme, onReady, onView }: Pictur
     tabIndex: 0,
     role: 'img',
     'aria-label':
-      'The linear address space. Arrow keys select a slot, Enter zooms in, Backspace zooms out, Page Up and Page Down pan. The same as a table is below.',
+      'The linear address space. Arrow keys select a slot, Enter zooms in, Backspace zooms out, Page Up and Page Down pan, plus and minus magnify. The same as a table is below.',
     onPointerDown: (event: PointerEvent) => {
       canvas.current!.setPointerCapture(event.pointerId);
       picture.current!.pointerDown(at(event)[0]);
@@ -79,8 +79,8 @@ function key(event: KeyboardEvent, picture: Picture): void {
     PageDown: () => picture.pan(view.visible / 2),
     Home: () => picture.select(0),
     End: () => picture.select(picture.slots.countOf(view.level) - 1),
-    '+': () => picture.zoomIn(),
-    '-': () => picture.zoomOut(),
+    '+': () => picture.magnify(2),
+    '-': () => picture.magnify(0.5),
   };
   const action = event.altKey || event.metaKey ? undefined : actions[event.key];
   if (action === undefined) return;

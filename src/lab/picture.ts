@@ -32,6 +32,7 @@ export class Picture {
   readonly #context: CanvasRenderingContext2D;
   readonly #regions: readonly { readonly name: string; readonly from: number; readonly to: number }[];
   #colours: Colours;
+  #width = 0;
   #asked = 0;
   #dragged: { readonly x: number; readonly first: number; hasMoved: boolean } | undefined;
 
@@ -45,6 +46,7 @@ export class Picture {
       return { name, from: slots.pageOf(first.low, first.high), to: slots.pageOf(last.low, last.high) + 1 };
     });
     this.#colours = coloursOf(canvas);
+    this.#width = canvas.clientWidth;
     this.view = { level: slots.levels, first: 0, visible: this.#visibleAt(slots.levels), selected: 0 };
   }
 
@@ -58,7 +60,10 @@ export class Picture {
   /** The theme changed, or the size of the canvas. */
   restyle(): void {
     this.#colours = coloursOf(this.#canvas);
-    this.show({ ...this.view, visible: this.#visibleAt(this.view.level) });
+    const width = this.#canvas.clientWidth;
+    if (width !== this.#width) this.view = { ...this.view, visible: this.#visibleAt(this.view.level) };
+    this.#width = width;
+    this.show(this.view);
   }
 
   /** Shows a view, moved to where there are slots. */
@@ -96,6 +101,16 @@ export class Picture {
   zoomOut(): void {
     const { level, selected } = this.view;
     if (level < this.slots.levels) this.goTo(level + 1, selected * this.slots.pagesOf(level));
+  }
+
+  /** The same level, with fewer slots across, or more; around the selected one where it is in sight. */
+  magnify(factor: number): void {
+    const { level, visible, first, selected } = this.view;
+    const isSeen = selected >= first && selected < first + visible;
+    const count = Math.min(this.slots.countOf(level), 512, Math.max(8, Math.round(visible / factor)));
+    const at = isSeen ? selected + 0.5 : first + visible / 2;
+    const share = (at - first) / visible;
+    this.show({ ...this.view, visible: count, first: Math.round(at - share * count) });
   }
 
   pan(slots: number): void {
