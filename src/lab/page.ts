@@ -6,10 +6,11 @@ import { Problem, SelectField } from './controls.ts';
 import { MapView } from './map-view.ts';
 import type { Start } from './start.ts';
 import { emptySubject, type Subject, subjectFromBytes, subjectOf } from './subject.ts';
+import { SuperpagesView } from './superpages-view.ts';
 import { useTheme } from './theme.ts';
 import { WalkView } from './walk-view.ts';
 
-const TABS = ['Map', 'Walk'] as const;
+const TABS = ['Map', 'Walk', 'Superpages'] as const;
 type Tab = (typeof TABS)[number];
 
 export interface PageProps {
@@ -46,6 +47,13 @@ export function Page({ start }: PageProps): ComponentChild {
         return h(MapView, { subject: opened, theme, onWalk: walk });
       case 'Walk':
         return h(WalkView, { subject: opened, address });
+      case 'Superpages':
+        return h(SuperpagesView, {
+          subject: opened,
+          theme,
+          onKeep: (bytes: Promise<Uint8Array>, title: string) =>
+            take(bytes.then((all) => subjectFromBytes(all, title))),
+        });
     }
   };
 

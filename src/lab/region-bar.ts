@@ -36,7 +36,7 @@ function placesOf(slots: Slots, { cpu, regions }: Subject): Place[] {
     if (leaf === undefined) return [];
     const pages = slots.pageOf(last.low, last.high) + 1 - slots.pageOf(first.low, first.high);
     let level = slots.levels;
-    while (level > Math.max(1, leaf.level) && pages <= slots.pagesOf(level)) level -= 1;
+    while (level > Math.max(1, leaf.level) && (level === slots.levels || pages <= slots.pagesOf(level))) level -= 1;
     return [{ name, level, page: leaf.page }];
   });
 }
