@@ -4,13 +4,15 @@ import { useEffect, useState } from 'preact/hooks';
 import { BUILT_IN, builtInBytes, bytesOfBase64 } from './built-in.ts';
 import { Problem, SelectField } from './controls.ts';
 import { MapView } from './map-view.ts';
+import { RaceView } from './race-view.ts';
 import type { Start } from './start.ts';
 import { emptySubject, type Subject, subjectFromBytes, subjectOf } from './subject.ts';
 import { SuperpagesView } from './superpages-view.ts';
 import { useTheme } from './theme.ts';
+import { ThreadsView } from './threads-view.ts';
 import { WalkView } from './walk-view.ts';
 
-const TABS = ['Map', 'Walk', 'Superpages'] as const;
+const TABS = ['Map', 'Walk', 'Superpages', 'Race', 'Threads'] as const;
 type Tab = (typeof TABS)[number];
 
 export interface PageProps {
@@ -18,7 +20,7 @@ export interface PageProps {
 }
 
 export function Page({ start }: PageProps): ComponentChild {
-  const [tab, setTab] = useState<Tab>('Map');
+  const [tab, setTab] = useState<Tab>(start.race === undefined ? 'Map' : 'Race');
   const [subject, setSubject] = useState<Subject>();
   const [problem, setProblem] = useState('');
   const [address, setAddress] = useState('ffff82d040200000');
@@ -35,13 +37,21 @@ export function Page({ start }: PageProps): ComponentChild {
   };
   const takeFile = async (file: File): Promise<Subject> =>
     subjectFromBytes(new Uint8Array(await file.arrayBuffer()), file.name);
-  useEffect(() => take(firstSubject(start)), []);
+  // A report of a scenario has no image beside it.
+  useEffect(() => take(start.race === undefined ? firstSubject(start) : emptySubject()), []);
 
   const walk = (from: string): void => {
     setAddress(from);
     setTab('Walk');
   };
-  const view = (opened: Subject): ComponentChild => {
+  const view = (): ComponentChild => {
+    if (tab === 'Race') return h(RaceView, { start: start.race });
+    if (tab === 'Threads') return h(ThreadsView, null);
+    if (subject === undefined)
+      return h('p', null, problem === '' ? 'Loading…' : 'Open an image, or take one of those above.');
+    return viewOf(subject);
+  };
+  const viewOf = (opened: Subject): ComponentChild => {
     switch (tab) {
       case 'Map':
         return h(MapView, { subject: opened, theme, onWalk: walk });
@@ -81,8 +91,8 @@ export function Page({ start }: PageProps): ComponentChild {
       ),
       h('button', { id: 'theme', onClick: nextTheme }, `Colours: ${theme}`),
     ),
-    h(ImageBar, { subject, problem, onTake: take, takeFile }),
-    h('main', null, subject === undefined ? h('p', null, problem === '' ? 'Loading…' : '') : view(subject)),
+    tab !== 'Race' && tab !== 'Threads' && h(ImageBar, { subject, problem, onTake: take, takeFile }),
+    h('main', null, view()),
   );
 }
 

@@ -75,10 +75,10 @@ export class Picture {
     this.onView(this.view, this.slots.read(view.level, this.view.selected));
   }
 
-  /** Shows and selects the slot of a level that a page lies in, in the middle. */
-  goTo(level: number, page: number): void {
+  /** Shows and selects the slot of a level that a page lies in, with at most so many slots across. */
+  goTo(level: number, page: number, across: number = Number.POSITIVE_INFINITY): void {
     const selected = this.slots.slotOfPage(level, page);
-    const visible = this.#visibleAt(level);
+    const visible = Math.min(this.#visibleAt(level), across);
     // A whole table where one fits, else the slot in the middle.
     const table = selected - (selected % this.slots.entries);
     const first = visible >= this.slots.entries ? table : Math.floor(selected - visible / 2);

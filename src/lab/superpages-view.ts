@@ -15,6 +15,9 @@ import { type Slot, Slots } from './slots.ts';
 import type { Subject } from './subject.ts';
 import { ChangedTables, type Done } from './superpages.ts';
 
+/** Slots across where an operation is looked at: few, so that each is seen well. */
+const ACROSS = 64;
+
 export interface SuperpagesViewProps {
   readonly subject: Subject;
   readonly theme: string;
@@ -47,7 +50,7 @@ export function SuperpagesView({ subject, theme, onKeep }: SuperpagesViewProps):
   const goTo = (step: XenStep): void => {
     if (!('level' in step)) return;
     const { low, high } = addressAt(step.page);
-    picture.current?.goTo(step.level, slots.pageOf(low, high));
+    picture.current?.goTo(step.level, slots.pageOf(low, high), ACROSS);
   };
   const attempt = (action: (changed: ChangedTables) => Done | undefined): void => {
     if (tables instanceof Error) return;
@@ -179,11 +182,11 @@ function DoneList({
     return h('p', { class: 'faint' }, 'Run an operation: what it does to the tables is listed here, in its own order.');
   return h(
     'ol',
-    { class: 'done', reversed: true },
+    { class: 'done' },
     [...done].reverse().map((one, at) =>
       h(
         'li',
-        { key: done.length - at },
+        { key: done.length - at, value: done.length - at },
         h(
           'details',
           { open: at === 0 },
