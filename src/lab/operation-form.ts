@@ -100,7 +100,7 @@ export function proposalsFor(cpu: Cpu): Proposal[] {
   const mfn = superpage.frame.toString(16);
   return [
     { text: `Make 4 KiB of a ${size} page read-only`, kind: 'modify', operands: [at(0), at(1), 'PAGE_HYPERVISOR_RO'] },
-    { text: 'Make them writable again', kind: 'modify', operands: [at(0), at(1), 'PAGE_HYPERVISOR'] },
+    { text: 'Map it writable again', kind: 'map', operands: [at(0), mfn, '1', 'PAGE_HYPERVISOR'] },
     { text: `Map the ${size} again`, kind: 'map', operands: [at(0), mfn, `${superpage.pages}`, 'PAGE_HYPERVISOR'] },
     { text: `Unmap half of the ${size}`, kind: 'destroy', operands: [at(0), at(superpage.pages / 2)] },
   ];

@@ -17,7 +17,7 @@ export function Lanes({ rows, cpus, at, length, onGo }: LanesProps): ComponentCh
     const row = box.current?.querySelector('.now');
     // Only within the box: the page stays where it is.
     if (row instanceof HTMLElement && box.current !== null)
-      box.current.scrollTop = row.offsetTop - box.current.offsetTop - box.current.clientHeight / 2;
+      box.current.scrollTop = row.offsetTop - box.current.clientHeight / 2;
   }, [at, rows]);
   const key = (event: KeyboardEvent): void => {
     const to: Record<string, number> = {

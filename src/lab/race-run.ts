@@ -80,6 +80,11 @@ export class RaceRun {
     return this.#steps.map((actor) => this.#explored.actors[actor]!.name);
   }
 
+  /** Back to the beginning, where nothing has happened; operations stay split as they are. */
+  clear(): void {
+    this.#take([]);
+  }
+
   /** Forgets what comes after step `at`, and lets an actor go instead. */
   choose(at: number, actor: number): void {
     this.#take([...this.#steps.slice(0, at), actor]);

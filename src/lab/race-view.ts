@@ -35,7 +35,6 @@ export function RaceView({ start }: RaceViewProps): ComponentChild {
   const [problem, setProblem] = useState('');
   const [note, setNote] = useState('');
   const job = useRef<Running<ExploredVariant>>();
-  useEffect(() => () => job.current?.stop(), []);
 
   const standing = useMemo(() => run.standAt(at), [run, at, version]);
   const found = explored.get(keyOf(name, variant.label));
@@ -49,7 +48,10 @@ export function RaceView({ start }: RaceViewProps): ComponentChild {
   };
   const choose = (scenario: string, chosen: Variant, schedule?: string): void => {
     try {
-      const made = new RaceRun(chosen, schedule);
+      // Operations on whole tables are split as a search has found that they must be.
+      const known = schedule ?? explored.get(keyOf(scenario, chosen.label))?.failures[0]?.schedule;
+      const made = new RaceRun(chosen, known);
+      if (schedule === undefined) made.clear();
       setName(scenario);
       setVariant(chosen);
       show(made, schedule === undefined ? 0 : made.length);
@@ -67,6 +69,10 @@ export function RaceView({ start }: RaceViewProps): ComponentChild {
       )
       .then(() => setProgress(undefined));
   };
+  useEffect(() => {
+    if (start === undefined) explore(); // its endings are what people come for
+    return () => job.current?.stop();
+  }, []);
   const stop = (): void => {
     job.current?.stop();
     setProgress(undefined);
@@ -135,14 +141,14 @@ export function RaceView({ start }: RaceViewProps): ComponentChild {
     h(
       'div',
       { class: 'row', role: 'group', 'aria-label': 'Steps' },
-      h('button', { id: 'first', title: 'To the beginning', onClick: () => setAt(0), disabled: at === 0 }, '⏮'),
+      h('button', { id: 'first', title: 'To the beginning', onClick: () => setAt(0), disabled: at === 0 }, '|◀'),
       h('button', { id: 'back', onClick: () => setAt(at - 1), disabled: at === 0 }, '◀ Back'),
       h('span', { id: 'step' }, `step ${at} of ${run.length}`),
       h('button', { id: 'forward', onClick: () => setAt(at + 1), disabled: at >= run.length }, 'Forward ▶'),
       h(
         'button',
         { id: 'last', title: 'To the end', onClick: () => setAt(run.length), disabled: at >= run.length },
-        '⏭',
+        '▶|',
       ),
       declared.variants.some(({ label }) => label === 'l3') &&
         variant.label !== 'l3' &&

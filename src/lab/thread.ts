@@ -121,6 +121,9 @@ function soak({ shared, cpu: index, cpus, seed, operations, layout, gate }: Soak
     const stale = staleEntries(mm);
     if (stale > 0) throw new Error(`${stale} TLB entries contradict the tables`);
     return { ...counts, map };
+  } catch (failure) {
+    Atomics.add(new Int32Array(gate), 0, 1); // the others need not wait for it
+    throw failure;
   } finally {
     xen.machine.mailboxes.setOffline(index); // nobody waits for a thread that is gone
   }
