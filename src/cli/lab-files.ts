@@ -1,7 +1,9 @@
 /** The lab's page as it was built: served file by file, or all in one. */
 import { readFileSync } from 'node:fs';
 
-/** A script's bytes in the page itself are safe: esbuild never leaves `</script` in one. */
+/** Names of the images that come with it. */
+export const BUILT_IN_IMAGES: readonly string[] = ['xen-idle-6g', 'linux4-nopti-2g-user'];
+
 const folder = new URL('../lab/', import.meta.url);
 
 export const labFile = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
@@ -13,17 +15,19 @@ export function pageWith(start: object): string {
   return replaced(labFile('index.html'), '{}', json);
 }
 
-/** The same with styles and script inside: one file that needs no other. */
+/** The same with styles, script and images inside: one file that needs no other. esbuild leaves no `</script` in a script. */
 export function selfContainedPage(start: object): string {
   const styled = replaced(
     pageWith(start),
     '<link rel="stylesheet" href="lab.css">',
     `<style>${labFile('lab.css')}</style>`,
   );
+  // Before the page's script, which looks for them before it loads them.
+  const images = BUILT_IN_IMAGES.map((name) => `<script>${labFile(`images/${name}.js`)}</script>\n`).join('');
   return replaced(
     styled,
     '<script src="lab.js" id="script"></script>',
-    `<script id="script">${labFile('lab.js')}</script>`,
+    `${images}<script id="script">${labFile('lab.js')}</script>`,
   );
 }
 

@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import { tablesOnly } from '../inspect/tables-only.ts';
 import { UsageError } from './failure.ts';
 import { openImageFile, type RawOptions } from './image-file.ts';
-import { labFile, pageWith } from './lab-files.ts';
+import { BUILT_IN_IMAGES, labFile, pageWith } from './lab-files.ts';
 import { flush, print } from './output.ts';
 
 const HOST = '127.0.0.1';
@@ -36,7 +36,7 @@ function filesOf(path: string | undefined, image: Uint8Array | undefined): Reado
     ['/lab.js', { type: script, body: labFile('lab.js') }],
     ['/lab.css', { type: 'text/css; charset=utf-8', body: labFile('lab.css') }],
   ]);
-  for (const name of ['xen-idle-6g', 'linux4-nopti-2g-user'])
+  for (const name of BUILT_IN_IMAGES)
     files.set(`/images/${name}.js`, { type: script, body: labFile(`images/${name}.js`) });
   if (image !== undefined) files.set('/image', { type: 'application/octet-stream', body: image });
   return files;

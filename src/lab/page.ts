@@ -37,8 +37,7 @@ export function Page({ start }: PageProps): ComponentChild {
   };
   const takeFile = async (file: File): Promise<Subject> =>
     subjectFromBytes(new Uint8Array(await file.arrayBuffer()), file.name);
-  // A report of a scenario has no image beside it.
-  useEffect(() => take(start.race === undefined ? firstSubject(start) : emptySubject()), []);
+  useEffect(() => take(firstSubject(start)), []);
 
   const walk = (from: string): void => {
     setAddress(from);
