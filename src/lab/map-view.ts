@@ -9,8 +9,9 @@ import { Problem, submitting, TextField } from './controls.ts';
 import { ENTRY_NAMES } from './entry-bits.ts';
 import { EntryPanel, slotSentence } from './entry-panel.ts';
 import { Legend } from './legend.ts';
-import type { Picture, View } from './picture.ts';
+import type { Picture } from './picture.ts';
 import { PictureCanvas } from './picture-canvas.ts';
+import type { View } from './picture-labels.ts';
 import { RegionBar } from './region-bar.ts';
 import { RunsPanel } from './runs-panel.ts';
 import { type Slot, Slots } from './slots.ts';
@@ -68,7 +69,7 @@ export function MapView({ subject, theme, onWalk }: MapViewProps): ComponentChil
       zoomButton('narrower', '−', false, () => picture.current?.magnify(0.5), 'Show more slots'),
       h(Problem, { text: problem }),
     ),
-    h(RegionBar, { slots, subject, onGoTo: (level: number, page: number) => picture.current?.goTo(level, page) }),
+    h(RegionBar, { slots, subject, onGoTo: (level: number, page: number) => picture.current?.goToUsed(level, page) }),
     h('p', { class: 'where', id: 'where' }, seen === undefined ? '' : whereText(slots, seen.view)),
     h(PictureCanvas, {
       slots,

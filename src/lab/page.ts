@@ -1,12 +1,12 @@
 /** The page around the views: which image, which view, which colours. */
 import { type ComponentChild, h } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { BUILT_IN, builtInBytes, bytesOfBase64 } from './built-in.ts';
-import { Problem, SelectField } from './controls.ts';
+import { ImageBar } from './image-bar.ts';
 import { MapView } from './map-view.ts';
 import { RaceView } from './race-view.ts';
 import type { Start } from './start.ts';
-import { emptySubject, type Subject, subjectFromBytes, subjectOf } from './subject.ts';
+import { type Subject, subjectFromBytes } from './subject.ts';
 import { SuperpagesView } from './superpages-view.ts';
 import { useTheme } from './theme.ts';
 import { ThreadsView } from './threads-view.ts';
@@ -21,50 +21,55 @@ export interface PageProps {
 
 export function Page({ start }: PageProps): ComponentChild {
   const [tab, setTab] = useState<Tab>(start.race === undefined ? 'Map' : 'Race');
+  /** Views that were shown once: they stay as they are while others are looked at. */
+  const visited = useRef(new Set<Tab>([tab]));
   const [subject, setSubject] = useState<Subject>();
   const [problem, setProblem] = useState('');
   const [address, setAddress] = useState('ffff82d040200000');
   const [theme, nextTheme] = useTheme();
 
-  const take = (opening: Promise<Subject> | Subject): void => {
-    Promise.resolve(opening).then(
-      (opened) => {
-        setSubject(opened);
-        setProblem('');
-      },
-      (failure: Error) => setProblem(failure.message),
-    );
+  const asked = useRef(0);
+
+  /** Opens an image; where another one is asked for meanwhile, that one is shown. */
+  const take = (open: () => Promise<Subject> | Subject): void => {
+    asked.current += 1;
+    const nth = asked.current;
+    const isLast = (): boolean => nth === asked.current;
+    Promise.resolve()
+      .then(open)
+      .then(
+        (opened) => {
+          if (!isLast()) return;
+          setSubject(opened);
+          setProblem('');
+        },
+        (failure: Error) => {
+          if (isLast()) setProblem(failure.message);
+        },
+      );
   };
   const takeFile = async (file: File): Promise<Subject> =>
     subjectFromBytes(new Uint8Array(await file.arrayBuffer()), file.name);
-  useEffect(() => take(firstSubject(start)), []);
+  useEffect(() => take(() => firstSubject(start)), []);
 
+  const show = (name: Tab): void => {
+    visited.current.add(name);
+    setTab(name);
+  };
   const walk = (from: string): void => {
     setAddress(from);
-    setTab('Walk');
+    show('Walk');
   };
-  const view = (): ComponentChild => {
-    if (tab === 'Race') return h(RaceView, { start: start.race });
-    if (tab === 'Threads') return h(ThreadsView, null);
-    if (subject === undefined)
-      return h('p', null, problem === '' ? 'Loading…' : 'Open an image, or take one of those above.');
-    return viewOf(subject);
+  const keep = (bytes: Promise<Uint8Array>, title: string): void =>
+    take(async () => subjectFromBytes(await bytes, title));
+  const views: Readonly<Record<Tab, () => ComponentChild>> = {
+    Map: () => subject !== undefined && h(MapView, { subject, theme, onWalk: walk }),
+    Walk: () => subject !== undefined && h(WalkView, { subject, address }),
+    Superpages: () => subject !== undefined && h(SuperpagesView, { subject, theme, onKeep: keep }),
+    Race: () => h(RaceView, { start: start.race }),
+    Threads: () => h(ThreadsView, null),
   };
-  const viewOf = (opened: Subject): ComponentChild => {
-    switch (tab) {
-      case 'Map':
-        return h(MapView, { subject: opened, theme, onWalk: walk });
-      case 'Walk':
-        return h(WalkView, { subject: opened, address });
-      case 'Superpages':
-        return h(SuperpagesView, {
-          subject: opened,
-          theme,
-          onKeep: (bytes: Promise<Uint8Array>, title: string) =>
-            take(bytes.then((all) => subjectFromBytes(all, title))),
-        });
-    }
-  };
+  const usesImage = tab !== 'Race' && tab !== 'Threads';
 
   return h(
     'div',
@@ -74,7 +79,7 @@ export function Page({ start }: PageProps): ComponentChild {
       onDrop: (event: DragEvent) => {
         event.preventDefault();
         const file = event.dataTransfer?.files[0];
-        if (file !== undefined) take(takeFile(file));
+        if (file !== undefined) take(() => takeFile(file));
       },
     },
     h(
@@ -85,13 +90,36 @@ export function Page({ start }: PageProps): ComponentChild {
         'nav',
         { role: 'tablist', 'aria-label': 'Views' },
         TABS.map((name) =>
-          h('button', { key: name, role: 'tab', 'aria-selected': name === tab, onClick: () => setTab(name) }, name),
+          h(
+            'button',
+            {
+              key: name,
+              role: 'tab',
+              'aria-selected': name === tab,
+              'aria-controls': `view-${name}`,
+              onClick: () => show(name),
+            },
+            name,
+          ),
         ),
       ),
       h('button', { id: 'theme', onClick: nextTheme }, `Colours: ${theme}`),
     ),
-    tab !== 'Race' && tab !== 'Threads' && h(ImageBar, { subject, problem, onTake: take, takeFile }),
-    h('main', null, view()),
+    usesImage && h(ImageBar, { subject, problem, onTake: take, takeFile }),
+    usesImage &&
+      subject === undefined &&
+      h('p', null, problem === '' ? 'Loading…' : 'Open an image, or take one of those above.'),
+    h(
+      'main',
+      null,
+      TABS.filter((name) => visited.current.has(name)).map((name) =>
+        h(
+          'div',
+          { key: name, id: `view-${name}`, role: 'tabpanel', 'aria-label': name, hidden: name !== tab },
+          views[name](),
+        ),
+      ),
+    ),
   );
 }
 
@@ -101,50 +129,4 @@ async function firstSubject({ image }: Start): Promise<Subject> {
   const answer = await fetch(image.url!);
   if (!answer.ok) throw new Error(`the image cannot be had from the server: ${answer.statusText}`);
   return subjectFromBytes(new Uint8Array(await answer.arrayBuffer()), image.title);
-}
-
-interface ImageBarProps {
-  readonly subject: Subject | undefined;
-  readonly problem: string;
-  readonly onTake: (opening: Promise<Subject> | Subject) => void;
-  readonly takeFile: (file: File) => Promise<Subject>;
-}
-
-function ImageBar({ subject, problem, onTake, takeFile }: ImageBarProps): ComponentChild {
-  const cpus = subject?.image.cpus ?? [];
-  return h(
-    'div',
-    { class: 'row images' },
-    h('strong', { id: 'title' }, subject?.title ?? ''),
-    cpus.length > 1 &&
-      h(SelectField, {
-        id: 'cpu',
-        label: 'CPU',
-        value: String(subject!.cpuIndex),
-        onValue: (value: string) => onTake(subjectOf(subject!.image, subject!.title, Number(value))),
-        options: cpus.map(({ index }) => [String(index), String(index)] as const),
-      }),
-    BUILT_IN.map(({ id, title }) =>
-      h(
-        'button',
-        { key: id, id, onClick: () => onTake(builtInBytes(id).then((bytes) => subjectFromBytes(bytes, title))) },
-        title,
-      ),
-    ),
-    h('button', { id: 'empty', onClick: () => onTake(emptySubject()) }, 'Empty machine'),
-    h(
-      'label',
-      { class: 'file' },
-      'Open or drop an image ',
-      h('input', {
-        type: 'file',
-        id: 'file',
-        onChange: (event: Event) => {
-          const file = (event.currentTarget as HTMLInputElement).files?.[0];
-          if (file !== undefined) onTake(takeFile(file));
-        },
-      }),
-    ),
-    h(Problem, { text: problem }),
-  );
 }

@@ -2,7 +2,8 @@
 import { type ComponentChild, h } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { NamedRegion } from '../inspect/regions.ts';
-import { Picture, type View } from './picture.ts';
+import { Picture } from './picture.ts';
+import type { View } from './picture-labels.ts';
 import type { Slot, Slots } from './slots.ts';
 
 export interface PictureCanvasProps {

@@ -1,18 +1,10 @@
 /** The picture of the address space: one level of tables at a time, panned and zoomed; the levels above as small strips. */
 import type { NamedRegion } from '../inspect/regions.ts';
 import { toHalves } from '../mmu/address.ts';
-import { hex64 } from '../mmu/halves.ts';
+import { drawAxis, drawRegions, type Labelled, type View } from './picture-labels.ts';
 import type { Slot, Slots } from './slots.ts';
 import { type Box, type Colours, coloursOf, drawStrip } from './strip.ts';
 import { Summaries } from './summary.ts';
-
-/** What is shown: `visible` slots of a level from `first`, which may lie between two slots; and which one is selected. */
-export interface View {
-  readonly level: number;
-  readonly first: number;
-  readonly visible: number;
-  readonly selected: number;
-}
 
 const SMALL = 16;
 const GAP = 6;
@@ -30,7 +22,7 @@ export class Picture {
 
   readonly #canvas: HTMLCanvasElement;
   readonly #context: CanvasRenderingContext2D;
-  readonly #regions: readonly { readonly name: string; readonly from: number; readonly to: number }[];
+  readonly #regions: readonly Labelled[];
   #colours: Colours;
   #width = 0;
   #asked = 0;
@@ -61,6 +53,7 @@ export class Picture {
   restyle(): void {
     this.#colours = coloursOf(this.#canvas);
     const width = this.#canvas.clientWidth;
+    if (width === 0) return; // another view is shown
     if (width !== this.#width) this.view = { ...this.view, visible: this.#visibleAt(this.view.level) };
     this.#width = width;
     this.show(this.view);
@@ -83,6 +76,25 @@ export class Picture {
     const table = selected - (selected % this.slots.entries);
     const first = visible >= this.slots.entries ? table : Math.floor(selected - visible / 2);
     this.show({ level, first, visible, selected });
+  }
+
+  /** The same, with what is used of the table that the slot lies in across all of the picture. */
+  goToUsed(level: number, page: number): void {
+    const { slots } = this;
+    const selected = slots.slotOfPage(level, page);
+    const table = selected - (selected % slots.entries);
+    const count = Math.min(slots.entries, slots.countOf(level));
+    let [first, last] = [selected, selected];
+    for (let slot = table; slot < table + count; slot++) {
+      if (slots.read(level, slot).kind === 'hole') continue;
+      first = Math.min(first, slot);
+      last = Math.max(last, slot);
+    }
+    const used = last - first + 1;
+    const across = Math.max(16, 2 ** Math.ceil(Math.log2(used * 1.1)));
+    if (across >= this.#visibleAt(level)) this.goTo(level, page);
+    else
+      this.show({ level, first: Math.max(table, first - Math.floor((across - used) / 8)), visible: across, selected });
   }
 
   /** Selects a slot, which is moved into sight. */
@@ -216,54 +228,9 @@ export class Picture {
     context.strokeStyle = this.#colours.selected;
     context.lineWidth = 2;
     context.strokeRect((selected - first) * scale - 1, box.y - 1, Math.max(scale, 2) + 2, box.height + 2);
-    this.#drawRegions(box);
-    this.#drawAxis(box);
+    drawRegions(context, box, slots, view, this.#colours, this.#regions);
+    drawAxis(context, box, slots, view, this.#colours);
     return isWhole;
-  }
-
-  #drawRegions({ y, width }: Box): void {
-    const { slots, view } = this;
-    const context = this.#context;
-    const scale = width / view.visible / slots.pagesOf(view.level);
-    const start = view.first * slots.pagesOf(view.level);
-    context.font = '11px system-ui, sans-serif';
-    context.textBaseline = 'middle';
-    let free = 0;
-    for (const { name, from, to } of this.#regions) {
-      const left = Math.max(0, (from - start) * scale);
-      const right = Math.min(width, (to - start) * scale);
-      if (right <= 0 || left >= width) continue;
-      context.fillStyle = this.#colours.line;
-      context.fillRect(left, y - 4, Math.max(1.5, right - left - 1), 3);
-      if (left < free || context.measureText(name).width + left > width) continue;
-      context.fillStyle = this.#colours.text;
-      context.fillText(name, left, y - 12);
-      free = left + context.measureText(name).width + 8;
-    }
-  }
-
-  /** Addresses below the strip, and the line between the two halves. */
-  #drawAxis({ y, width, height }: Box): void {
-    const { slots, view } = this;
-    const context = this.#context;
-    context.font = '11px ui-monospace, monospace';
-    context.textBaseline = 'top';
-    const wide = context.measureText('0'.repeat(17)).width;
-    const ticks = Math.max(2, Math.floor(width / wide));
-    const step = Math.max(1, 2 ** Math.ceil(Math.log2(view.visible / ticks)));
-    const scale = width / view.visible;
-    let free = -Infinity;
-    for (let slot = Math.ceil(view.first / step) * step; slot < view.first + view.visible; slot += step) {
-      const x = (slot - view.first) * scale;
-      context.fillStyle = this.#colours.line;
-      context.fillRect(x, y + height, 1, 5);
-      if (x < free || x + wide > width + 2) continue;
-      const { lo, hi } = slots.addressOf(slot * slots.pagesOf(view.level));
-      context.fillStyle = this.#colours.faint;
-      const text = hex64(lo, hi).slice(slots.linearBits === 32 ? 8 : 0);
-      context.fillText(text, x, y + height + 7);
-      free = x + wide;
-    }
   }
 
   /** The slot under a place on the canvas, in CSS pixels from its corner. */

@@ -6,7 +6,7 @@ import { sizeText } from '../cpu/walk-text.ts';
 import { hexNumber, PAGE_SIZE } from '../mmu/halves.ts';
 import { Head, isOpen } from './controls.ts';
 import { slotAddress } from './entry-panel.ts';
-import type { View } from './picture.ts';
+import type { View } from './picture-labels.ts';
 import type { Slot, Slots } from './slots.ts';
 
 interface Row {

@@ -45,7 +45,7 @@ inChromium('an image of a Xen with 64 GiB', () => {
       const { metrics } = await session.send('Performance.getMetrics');
       return metrics.find(({ name }) => name === 'ScriptDuration')!.value * 1000;
     };
-    const { x, y } = (await page.locator('canvas').boundingBox())!;
+    const { x, y } = (await page.locator('#map canvas').boundingBox())!;
     await page.mouse.move(x + 700, y + 100);
     await page.mouse.down();
     await page.evaluate(() => performance.clearMeasures());

@@ -71,7 +71,7 @@ inChromium('the Superpages view', () => {
     await showView(page, 'Superpages');
     await page.click('text=Map 1 GiB');
     await expect.poll(slot).toContain('leads to a table of level 3');
-    await page.click('text=Zoom in');
+    await page.click('#superpages >> text=Zoom in');
     await expect.poll(slot).toContain('ffff830000000000, 1G: 1G page');
   });
 });
