@@ -88,7 +88,7 @@ export function Page({ start }: PageProps): ComponentChild {
       h('h1', null, 'pagewalk lab'),
       h(
         'nav',
-        { role: 'tablist', 'aria-label': 'Views' },
+        { role: 'tablist', 'aria-label': 'Views', onKeyDown: (event: KeyboardEvent) => tabKey(event, tab, show) },
         TABS.map((name) =>
           h(
             'button',
@@ -121,6 +121,15 @@ export function Page({ start }: PageProps): ComponentChild {
       ),
     ),
   );
+}
+
+/** Arrow keys go to the tab beside. */
+function tabKey(event: KeyboardEvent, tab: Tab, show: (name: Tab) => void): void {
+  const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0;
+  if (step === 0) return;
+  const at = (TABS.indexOf(tab) + step + TABS.length) % TABS.length;
+  show(TABS[at]!);
+  (event.currentTarget as HTMLElement).querySelectorAll('button')[at]?.focus();
 }
 
 async function firstSubject({ image }: Start): Promise<Subject> {

@@ -72,9 +72,11 @@ export class Picture {
   goTo(level: number, page: number, across: number = Number.POSITIVE_INFINITY): void {
     const selected = this.slots.slotOfPage(level, page);
     const visible = Math.min(this.#visibleAt(level), across);
-    // A whole table where one fits, else the slot in the middle.
-    const table = selected - (selected % this.slots.entries);
-    const first = visible >= this.slots.entries ? table : Math.floor(selected - visible / 2);
+    // A whole table where one fits, else the slot in the middle, as far as the table goes.
+    const { entries } = this.slots;
+    const table = selected - (selected % entries);
+    const end = table + Math.max(0, entries - visible);
+    const first = Math.min(Math.max(table, Math.floor(selected - visible / 2)), end);
     this.show({ level, first, visible, selected });
   }
 

@@ -35,18 +35,7 @@ export function Panels({ state, before }: PanelsProps): ComponentChild {
       'section',
       { class: 'panel', id: 'race-frames' },
       h('h3', null, 'Frames'),
-      h(
-        'ul',
-        { class: 'frames' },
-        state.frames.map(({ frame, life }, at) =>
-          h(
-            'li',
-            { key: frame, class: `life-${life}${before.frames[at]?.life === life ? '' : ' changed'}`, title: life },
-            `${hexNumber(frame)} `,
-            h('small', null, life),
-          ),
-        ),
-      ),
+      h(Frames, { state, before }),
       h('h3', null, 'Locks'),
       state.locks.length === 0
         ? h('p', { class: 'faint' }, 'nobody holds a lock')
@@ -67,4 +56,24 @@ export function Panels({ state, before }: PanelsProps): ComponentChild {
       ),
     ),
   );
+}
+
+/** Frames that were ever tables, with what they are now. */
+function Frames({ state, before }: PanelsProps): ComponentChild {
+  const used = state.frames.filter(({ life }) => life !== 'unused');
+  return [
+    h(
+      'ul',
+      { key: 'used', class: 'frames' },
+      used.map(({ frame, life }) =>
+        h(
+          'li',
+          { key: frame, class: `life-${life}${before.frames[frame]?.life === life ? '' : ' changed'}` },
+          `${hexNumber(frame)} `,
+          h('small', null, life),
+        ),
+      ),
+    ),
+    h('p', { key: 'unused', class: 'faint' }, `${state.frames.length - used.length} others were never tables`),
+  ];
 }

@@ -92,7 +92,7 @@ function beganText(cpu: Cpu, lo: number, hi: number): string {
   const { format, pcid, root } = registers;
   if (format.levels === 0) return 'there is no paging: nothing is looked up';
   if (tlb.find(lo, hi, pcid))
-    return `TLB hit: a page of level ${tlb.level} at ${hexNumber(tlb.frame * PAGE_SIZE)}; no entry is read unless its rights do not do`;
+    return `TLB hit: a page of level ${tlb.level} at ${hexNumber(tlb.frame * PAGE_SIZE)}; no entry is read, unless the rights that it keeps refuse the access`;
   structures.find(format, root, lo, hi, pcid);
   if (structures.level === format.levels || structures.level === 0)
     return 'TLB miss, nothing in the structure caches: the walk begins at the root';

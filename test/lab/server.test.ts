@@ -1,6 +1,7 @@
 /** What `pagewalk lab` answers, and to whom. */
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openImage } from '../../src/image/index.ts';
 import { IMAGES, pagewalk } from '../support/command.ts';
@@ -42,6 +43,14 @@ describe('pagewalk lab', () => {
       expect(headers['x-content-type-options']).toBe('nosniff');
     }
     expect((await ask('/', 'HEAD')).body).toHaveLength(0);
+  });
+
+  it('sends little before the first picture', async () => {
+    const first = await Promise.all(['/', '/lab.js', '/lab.css', '/images/xen-idle-6g.js'].map((path) => ask(path)));
+    const bytes = first.reduce((sum, { body }) => sum + body.length, 0);
+    const compressed = first.reduce((sum, { body }) => sum + gzipSync(body).length, 0);
+    expect(bytes).toBeLessThan(340_000);
+    expect(compressed).toBeLessThan(125_000);
   });
 
   it('serves the tables of the image that it was given', async () => {
