@@ -51,6 +51,12 @@ export async function openImageFile(path: string, options: RawOptions): Promise<
   }
 }
 
+/** UsageError for options of a raw dump that would be ignored, since there is none. */
+export function refuseRawOptions({ cr3, paging, maxphyaddr, '1g': page1gb }: RawOptions): void {
+  if (cr3 !== undefined || paging !== undefined || maxphyaddr !== undefined || !page1gb)
+    throw new UsageError('--cr3, --paging, --maxphyaddr and --no-1g describe a raw dump, and there is none');
+}
+
 const PAGING = ['4-level', '5-level', 'pae', '32-bit'] as const;
 
 function rawRegisters(options: RawOptions): RawRegisters | undefined {

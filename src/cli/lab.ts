@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { basename } from 'node:path';
 import { tablesOnly } from '../inspect/tables-only.ts';
 import { UsageError } from './failure.ts';
-import { openImageFile, type RawOptions } from './image-file.ts';
+import { openImageFile, type RawOptions, refuseRawOptions } from './image-file.ts';
 import { BUILT_IN_IMAGES, labFile, pageWith } from './lab-files.ts';
 import { flush, print } from './output.ts';
 
@@ -17,6 +17,7 @@ interface Served {
 
 /** Serves until the process is stopped. UsageError where the port is taken. */
 export async function lab(path: string | undefined, options: RawOptions & { readonly port: number }): Promise<number> {
+  if (path === undefined) refuseRawOptions(options);
   const image = path === undefined ? undefined : await tablesOnly(await openImageFile(path, options));
   const server = createServer(answerer(filesOf(path, image)));
   await listen(server, options.port);

@@ -7,7 +7,7 @@ import { outcomeJson } from '../explorer/report.ts';
 import { SCENARIOS } from '../explorer/scenarios/all.ts';
 import { tablesOnly } from '../inspect/tables-only.ts';
 import { FileError, UsageError } from './failure.ts';
-import { openImageFile, type RawOptions } from './image-file.ts';
+import { openImageFile, type RawOptions, refuseRawOptions } from './image-file.ts';
 import { selfContainedPage } from './lab-files.ts';
 import { print } from './output.ts';
 
@@ -21,8 +21,7 @@ export async function report(what: string, options: ReportOptions): Promise<numb
   if (output === undefined) throw new UsageError('report needs -o FILE.html');
   if (statSync(output, { throwIfNoEntry: false })?.isDirectory()) throw new FileError(output, 'is a directory');
   const declared = existsSync(what) ? undefined : SCENARIOS.find(({ name }) => name === what);
-  if (declared !== undefined && (options.cr3 !== undefined || options.paging !== undefined))
-    throw new UsageError('--cr3 and --paging describe a raw dump, and do not go with a scenario');
+  if (declared !== undefined) refuseRawOptions(options);
   const start =
     declared === undefined
       ? { image: { title: basename(what), base64: await imageText(what, options) } }

@@ -28,9 +28,14 @@ export interface Running<T> {
   stop(): void;
 }
 
-/** Starts a job in a worker of its own. */
+/** Starts a job in a worker of its own; in the page itself where a worker may not load the script, as from file://. */
 export function startJob<T>(job: Job, onProgress: (text: string) => void = () => {}): Running<T> {
-  const worker = new Worker(scriptUrl());
+  let worker: Worker;
+  try {
+    worker = new Worker(scriptUrl());
+  } catch {
+    return inPage<T>(job, onProgress);
+  }
   const result = new Promise<T>((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<Message>): void => {
       if (data.progress !== undefined) {
@@ -46,6 +51,24 @@ export function startJob<T>(job: Job, onProgress: (text: string) => void = () =>
   worker.postMessage(job);
   return { result, stop: () => worker.terminate() };
 }
+
+/** After the page has been drawn once more; it stands still then. */
+function inPage<T>(job: Job, onProgress: (text: string) => void): Running<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  const result = new Promise<T>((resolve, reject) => {
+    timer = setTimeout(() => {
+      try {
+        resolve(runJob(job, onProgress) as T);
+      } catch (failure) {
+        reject(failure);
+      }
+    }, 50);
+  });
+  return { result, stop: () => clearTimeout(timer) };
+}
+
+const runJob = (job: Job, tell: (progress: string) => void): unknown =>
+  job.job === 'explore' ? exploreOne(job, tell) : runThread(job);
 
 let url: string | undefined;
 
@@ -63,10 +86,7 @@ export function serveJobs(): void {
   };
   port.onmessage = ({ data }): void => {
     try {
-      port.postMessage({
-        result:
-          data.job === 'explore' ? exploreOne(data, (progress) => port.postMessage({ progress })) : runThread(data),
-      });
+      port.postMessage({ result: runJob(data, (progress) => port.postMessage({ progress })) });
     } catch (failure) {
       port.postMessage({ failure: (failure as Error).message });
     }

@@ -111,6 +111,24 @@ inChromium('the Map view', () => {
     await expect.poll(() => said(page, '.images [role=alert]')).toContain('neither a .ptpages container');
   });
 
+  it('takes an image that is dropped anywhere on the page', async () => {
+    const base64 = readFileSync(`${IMAGES}/linux32-pae-2g-user.ptpages.gz`, 'base64');
+    const data = await page.evaluateHandle((text) => {
+      const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([bytes], 'dropped'));
+      return transfer;
+    }, base64);
+    await page.dispatchEvent('#map', 'drop', { dataTransfer: data });
+    await expect.poll(() => said(page, '#title')).toBe('dropped');
+    await expect.poll(() => said(page, '#where')).toContain('PDEs: 512 slots of 2M each');
+    await showView(page, 'Superpages');
+    await expect.poll(() => said(page, '#superpages [role=alert]')).toContain('know 4-level paging only');
+    await page.getByRole('tab', { name: 'Superpages' }).press('ArrowLeft');
+    await page.getByRole('tab', { name: 'Walk' }).press('ArrowLeft');
+    await expect.poll(() => page.isVisible('#map canvas')).toBe(true);
+  });
+
   it('fits a narrow screen, like every other view', async () => {
     await page.setViewportSize({ width: 380, height: 800 });
     for (const view of ['Walk', 'Superpages', 'Race', 'Threads', 'Map']) {

@@ -15,7 +15,7 @@ it('refuses what it cannot write or read', () => {
   expect(pagewalk(['report', 'no-such-thing', '-o', fileOf('a.html')]).stderr).toContain('no-such-thing: no such file');
   expect(pagewalk(['report', 'xsa-345', '-o', folder]).stderr).toContain('is a directory');
   const registers = pagewalk(['report', 'xsa-345', '--cr3', '1000', '-o', fileOf('a.html')]);
-  expect(registers.stderr).toContain('do not go with a scenario');
+  expect(registers.stderr).toContain('describe a raw dump, and there is none');
   expect(registers.status).toBe(2);
 });
 
@@ -64,5 +64,14 @@ inChromium('a report opened from a file', () => {
     await page.selectOption('#scenario', 'promotion');
     await page.click('#explore');
     await expect.poll(() => said(page, '#endings'), { timeout: 30_000 }).toContain('every schedule: 15 states');
+  });
+
+  it('is not needed where the built page itself is opened from a file', async () => {
+    const page = await lab.open(pathToFileURL('dist/lab/index.html').href);
+    await expect.poll(() => said(page, '#title')).toBe('Xen 4.17, 6 GiB');
+    await page.click('#linux4-nopti-2g-user');
+    await expect.poll(() => said(page, '#title')).toBe('Linux, 2 GiB');
+    await showView(page, 'Race');
+    await expect.poll(() => said(page, '#endings h3'), { timeout: 30_000 }).toBe('Goes wrong');
   });
 });

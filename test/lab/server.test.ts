@@ -96,6 +96,7 @@ describe('pagewalk lab', () => {
     expect(taken.status).toBe(2);
     expect(taken.stderr).toMatch(/^pagewalk: port \d+: .*EADDRINUSE/);
     expect(pagewalk(['lab', '--port', '70000']).stderr).toContain('--port is a number from 0 to 65535');
+    expect(pagewalk(['lab', '--cr3', '1000']).stderr).toContain('describe a raw dump, and there is none');
     expect(pagewalk(['lab', 'no-such-image']).stderr).toContain('no-such-image: no such file');
   });
 });
