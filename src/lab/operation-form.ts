@@ -106,10 +106,15 @@ export function proposalsFor(cpu: Cpu): Proposal[] {
   ];
 }
 
+/** Leaves that are looked at for a proposal at most: some tables map each other over and over. */
+const LOOKED_AT = 100_000;
+
 /** Of 1 GiB where there is one; the supervisor's, and in the upper half. */
 function firstSuperpage(cpu: Cpu): Leaf | undefined {
   let found: Leaf | undefined;
+  let seen = 0;
   for (const leaf of cpu.leaves('0xffff800000000000')) {
+    if (++seen > LOOKED_AT) break;
     if (leaf.level === 1 || (leaf.rights & USER) !== 0 || leaf.hi >= 0) continue;
     if (leaf.level === 3) return leaf;
     found ??= leaf;

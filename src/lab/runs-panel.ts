@@ -3,10 +3,11 @@ import { type ComponentChild, h } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { rightsText } from '../cpu/explain.ts';
 import { sizeText } from '../cpu/walk-text.ts';
-import { mappedRuns, placesOf, type RunsFilter } from '../inspect/mapped-runs.ts';
+import { placesOf, type RunsFilter } from '../inspect/mapped-runs.ts';
 import { PAGE_SIZE } from '../mmu/halves.ts';
 import type { Run } from '../mmu/leaves.ts';
 import { Head, isOpen, Problem, SelectField, submitting, TextField } from './controls.ts';
+import { RunsList } from './runs-list.ts';
 import type { Subject } from './subject.ts';
 
 /** Rows that are added at a time. */
@@ -19,30 +20,24 @@ export interface RunsPanelProps {
 
 export function RunsPanel({ subject, onGoTo }: RunsPanelProps): ComponentChild {
   const [filter, setFilter] = useState<RunsFilter>({});
-  const [runs, setRuns] = useState<readonly Run[]>([]);
-  const [rest, setRest] = useState<Iterator<Run>>();
+  const [found, setFound] = useState<RunsList>();
+  const [, setLength] = useState(0);
   const [isShown, setShown] = useState(false);
   const [problem, setProblem] = useState('');
 
   const list = (): void => {
     try {
-      const all = mappedRuns(subject.cpu, given(filter))[Symbol.iterator]();
-      more([], all);
+      const listed = new RunsList(subject.cpu, given(filter));
+      more(listed);
+      setFound(listed);
       setProblem('');
     } catch (failure) {
       setProblem((failure as Error).message);
     }
   };
-  const more = (shown: readonly Run[], all: Iterator<Run>): void => {
-    const added: Run[] = [];
-    let next = all.next();
-    while (next.done !== true) {
-      added.push(next.value);
-      if (added.length === PIECE) break;
-      next = all.next();
-    }
-    setRuns([...shown, ...added]);
-    setRest(() => (next.done === true ? undefined : all));
+  const more = (listed: RunsList): void => {
+    listed.more(PIECE);
+    setLength(listed.runs.length);
   };
   useEffect(() => {
     if (isShown) list();
@@ -80,8 +75,10 @@ export function RunsPanel({ subject, onGoTo }: RunsPanelProps): ComponentChild {
       h('button', { type: 'submit' }, 'List'),
       h(Problem, { text: problem }),
     ),
-    isShown && runTable(subject, runs, onGoTo),
-    rest !== undefined && h('button', { onClick: () => more(runs, rest) }, `${PIECE} more`),
+    isShown && found !== undefined && runTable(subject, found.runs, onGoTo),
+    found?.isCut === true &&
+      h('p', { class: 'warn' }, 'The list is cut short: the tables map more than can be listed in a few seconds.'),
+    found?.isOver === false && h('button', { onClick: () => more(found) }, `${PIECE} more`),
   );
 }
 

@@ -9,8 +9,10 @@ import { takeCensus } from '../../src/image/census.ts';
 import { openCpu, openImage } from '../../src/image/index.ts';
 import { tablesOnly } from '../../src/inspect/tables-only.ts';
 import { bitFields } from '../../src/lab/entry-bits.ts';
+import { proposalsFor } from '../../src/lab/operation-form.ts';
 import { loadText } from '../../src/lab/race-load.ts';
 import { RaceRun } from '../../src/lab/race-run.ts';
+import { RunsList } from '../../src/lab/runs-list.ts';
 import { Slots } from '../../src/lab/slots.ts';
 import { emptySubject, type Subject, subjectFromBytes } from '../../src/lab/subject.ts';
 import { Summaries } from '../../src/lab/summary.ts';
@@ -114,6 +116,38 @@ describe('the checks of an access', () => {
     const run = runAccess(cpu, 0x4020_0000, 0xffff82d0 | 0, accessOf(formOf(cpu, '')));
     expect([run.vector, run.walk.physical!.toString(16)]).toEqual([NONE, 'bfa00000']);
     expect(run.caches.map(({ change }) => change)).toEqual(['new', 'new', 'new', 'new']);
+  });
+});
+
+describe('tables that map each other over and over', () => {
+  /** A root whose every entry leads to itself: 2^36 pages of one frame. */
+  const image = {
+    ...emptySubject().image,
+    readFrame(_frame: number, target: Uint8Array): boolean {
+      const entries = new DataView(target.buffer, target.byteOffset, 4096);
+      for (let index = 0; index < 512; index++) entries.setInt32(8 * index, 0x1063, true);
+      return true;
+    },
+  };
+
+  it('are listed for so long, and no longer; the list says that it is cut', () => {
+    const list = new RunsList(openCpu(image, 0), { size: '4K' }, 50);
+    list.more(3);
+    expect([list.runs.length, list.isOver, list.isCut]).toEqual([3, false, false]);
+    list.more(1e9);
+    expect([list.isOver, list.isCut]).toEqual([true, true]);
+  });
+
+  it('are summed up at once, and looked at for proposals', () => {
+    const slots = new Slots(openCpu(image, 0));
+    const summaries = new Summaries(slots);
+    summaries.allow(60_000);
+    expect(summaries.of(1, 4, 3)!.pages).toBe(2 ** 36);
+    expect(proposalsFor(openCpu(image, 0))[0]!.text).toBe('Map 1 GiB');
+  });
+
+  it('are sent as the one table that they are', async () => {
+    expect((await openImage(await tablesOnly(image))).frames).toBe(1);
   });
 });
 
