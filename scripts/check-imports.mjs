@@ -42,13 +42,18 @@ function upward(position, file, target) {
   return position.get(imported) < position.get(file) ? undefined : `${file} imports ${imported}, which stands below it`;
 }
 
-/** Optional peers, each where it is for: users of other entry points need not have it. */
-const PEERS = { vitest: 'src/testing/vitest.ts', 'fast-check': 'src/testing/fast-check/' };
+/** Packages that certain files alone need: optional peers, so that users of other entry points need not have them; and the lab's. */
+const OWN = {
+  vitest: 'src/testing/vitest.ts',
+  'fast-check': 'src/testing/fast-check/',
+  preact: 'src/lab/',
+  'preact/hooks': 'src/lab/',
+};
 
-/** `long` everywhere; Node and bundled packages in the command only; optional peers in their entry points. */
+/** `long` everywhere; Node and bundled packages in the command only; what is for certain files in those. */
 function foreign(file, target) {
-  const isPeer = Object.hasOwn(PEERS, target) && file.startsWith(PEERS[target]);
-  const allowed = target === 'long' || file.startsWith('src/cli/') || isPeer;
+  const isOwn = Object.hasOwn(OWN, target) && file.startsWith(OWN[target]);
+  const allowed = target === 'long' || file.startsWith('src/cli/') || isOwn;
   return allowed ? undefined : `${file} imports the package ${target}`;
 }
 

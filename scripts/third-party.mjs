@@ -2,10 +2,12 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { bundle } from './bundle.mjs';
+import { buildLab } from './lab.mjs';
 
 /** Folders of the packages whose files went into a bundle. */
-export function bundledPackages(metafile) {
-  const folders = Object.keys(metafile.inputs).flatMap((path) => {
+export function bundledPackages(...metafiles) {
+  const inputs = metafiles.flatMap((metafile) => Object.keys(metafile.inputs));
+  const folders = inputs.flatMap((path) => {
     // The last node_modules counts: packages may bring packages.
     return /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(path)?.[0] ?? [];
   });
@@ -20,10 +22,11 @@ export function thirdPartyText(folders) {
     if (file === undefined) throw new Error(`${name} is bundled and has no licence file`);
     return `## ${name} ${version} (${license})\n\n${readFileSync(`${folder}/${file}`, 'utf8').trim()}\n`;
   });
-  return `# Packages bundled into the command\n\n${sections.join('\n')}`;
+  return `# Packages bundled into the command and the lab\n\n${sections.join('\n')}`;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const { metafile } = await bundle('unused', { write: false });
-  writeFileSync('THIRD-PARTY.md', thirdPartyText(bundledPackages(metafile)));
+  const lab = await buildLab('unused', { write: false });
+  writeFileSync('THIRD-PARTY.md', thirdPartyText(bundledPackages(metafile, lab.metafile)));
 }

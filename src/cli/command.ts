@@ -4,17 +4,20 @@ import { Command, CommanderError } from 'commander';
 import { explainWalk } from '../cpu/explain.ts';
 import { walkLines } from '../cpu/walk-text.ts';
 import { openCpu } from '../image/open-image.ts';
+import { parseAddress, parseCount } from '../inspect/number-text.ts';
 import { EXAMINE } from '../mmu/access.ts';
 import { toHalves } from '../mmu/address.ts';
 import { check } from './check/check.ts';
 import { EXIT_USAGE, sentenceFor } from './failure.ts';
-import { openImageFile, parseAddress, parseCount, type RawOptions } from './image-file.ts';
+import { openImageFile, type RawOptions } from './image-file.ts';
 import { infoJson, printInfo } from './info.ts';
+import { lab } from './lab.ts';
 import { type MapsOptions, mapsLines } from './maps.ts';
 import { ClosedPipe, complain, endProgress, flush, print } from './output.ts';
 import { paint } from './paint.ts';
 import { race } from './race.ts';
 import type { RaceOptions } from './race-options.ts';
+import { type ReportOptions, report } from './report.ts';
 import { TableWatch } from './table-watch.ts';
 import { tour } from './tour.ts';
 import { walkJson } from './walk-json.ts';
@@ -141,6 +144,18 @@ function commands(finish: (status: number) => void): Command {
     .option('--merge', 'the names are files: outputs of --json --shard, which are put together')
     .option('--json', 'as JSON')
     .action((names: string[], options: RaceOptions) => finish(race(names, options)));
+
+  imageCommand(program, 'lab', 'serve a page to look at tables, walks and races, on this machine only')
+    .argument('[image]', 'what to show first (default: a booted Xen)')
+    .option('--port <N>', 'default: any that is free')
+    .action(async (path: string | undefined, options: RawOptions & { port?: string }) =>
+      finish(await lab(path, { ...options, port: parseCount(options.port ?? '0', '--port', 0, 65535) })),
+    );
+
+  imageCommand(program, 'report', 'the lab in one file, with an image or an explored scenario inside')
+    .argument('<image-or-scenario>', 'a file, or the name of a scenario such as xsa-345')
+    .requiredOption('-o, --output <FILE>', 'the page to write')
+    .action(async (what: string, options: ReportOptions) => finish(await report(what, options)));
   return program;
 }
 

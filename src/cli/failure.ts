@@ -1,15 +1,13 @@
 /** How the command ends: 0 fine, 1 a mismatch, 2 bad input or usage. */
 import { ImageError } from '../image/image-error.ts';
+import { UsageError } from '../inspect/usage-error.ts';
+
+export { UsageError };
 
 export const EXIT_MISMATCH = 1;
 export const EXIT_USAGE = 2;
 
-/** Bad input or usage, in one sentence; the command ends with EXIT_USAGE. */
-export class UsageError extends Error {
-  override readonly name: string = 'UsageError';
-}
-
-/** The same, with the name of the file that is to blame. */
+/** A UsageError, with the name of the file that is to blame. */
 export class FileError extends UsageError {
   constructor(path: string, sentence: string) {
     super(`${path}: ${sentence}`);

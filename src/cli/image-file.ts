@@ -5,6 +5,7 @@ import { ImageError } from '../image/image-error.ts';
 import { openImage } from '../image/open-image.ts';
 import type { RawRegisters } from '../image/raw.ts';
 import type { RandomAccess } from '../image/reader.ts';
+import { parseAddress, parseCount } from '../inspect/number-text.ts';
 import { FileError, UsageError } from './failure.ts';
 
 /** What `--cr3`, `--paging`, `--maxphyaddr` and `--no-1g` say of a raw dump. */
@@ -50,20 +51,10 @@ export async function openImageFile(path: string, options: RawOptions): Promise<
   }
 }
 
-/** Hex digits, `0x` optional. */
-export function parseAddress(text: string): string {
-  const digits = text.replace(/^0x/i, '');
-  if (!/^[0-9a-f]+$/i.test(digits)) throw new UsageError(`not a hex address: ${JSON.stringify(text)}`);
-  if (digits.replace(/^0+/, '').length > 16) throw new UsageError(`address out of range (64 bits): ${text}`);
-  return `0x${digits.replace(/^0+(?=.)/, '')}`;
-}
-
-/** A decimal number from `least` to `most`. */
-export function parseCount(text: string, what: string, least: number, most: number): number {
-  const value = /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= least && value <= most))
-    throw new UsageError(`${what} is a number from ${least} to ${most}, not ${JSON.stringify(text)}`);
-  return value;
+/** UsageError for options of a raw dump that would be ignored, since there is none. */
+export function refuseRawOptions({ cr3, paging, maxphyaddr, '1g': page1gb }: RawOptions): void {
+  if (cr3 !== undefined || paging !== undefined || maxphyaddr !== undefined || !page1gb)
+    throw new UsageError('--cr3, --paging, --maxphyaddr and --no-1g describe a raw dump, and there is none');
 }
 
 const PAGING = ['4-level', '5-level', 'pae', '32-bit'] as const;

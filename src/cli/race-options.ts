@@ -1,7 +1,7 @@
 /** Options of `pagewalk race`, and the search that they ask for. */
 import type { ExploreOptions } from '../explorer/explore.ts';
+import { parseCount } from '../inspect/number-text.ts';
 import { UsageError } from './failure.ts';
-import { parseCount } from './image-file.ts';
 
 export interface RaceOptions {
   readonly all?: boolean;

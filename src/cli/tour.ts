@@ -8,27 +8,13 @@ import type { Cpu } from '../cpu/cpu.ts';
 import { explainWalk, rightsText } from '../cpu/explain.ts';
 import { sizeText, walkLines } from '../cpu/walk-text.ts';
 import { openCpu } from '../image/open-image.ts';
+import { XEN_REGIONS } from '../inspect/regions.ts';
 import { EXAMINE, NO_EXECUTE, USER, WRITABLE } from '../mmu/access.ts';
 import { toHalves } from '../mmu/address.ts';
 import { hex64, PAGE_SIZE } from '../mmu/halves.ts';
 import { openImageFile } from './image-file.ts';
 import { print } from './output.ts';
 import { paint } from './paint.ts';
-
-/** Xen's virtual layout with 4-level paging; `end` exclusive. */
-const XEN_REGIONS: readonly [name: string, start: string, end: string][] = [
-  ['low mappings (trampoline)', '0x0', '0x800000000000'],
-  ['read-only M2P', '0xffff800000000000', '0xffff804000000000'],
-  ['PCI MMCFG', '0xffff808000000000', '0xffff810000000000'],
-  ['linear page table', '0xffff810000000000', '0xffff818000000000'],
-  ['per-domain', '0xffff820000000000', '0xffff828000000000'],
-  ['M2P', '0xffff828000000000', '0xffff82c000000000'],
-  ['vmap and fixmap', '0xffff82c000000000', '0xffff82d000000000'],
-  ['Xen image', '0xffff82d040000000', '0xffff82d07f000000'],
-  ['stubs', '0xffff82d07f000000', '0xffff82d080000000'],
-  ['frame table', '0xffff82e000000000', '0xffff830000000000'],
-  ['directmap', '0xffff830000000000', '0xffffff8000000000'],
-];
 
 /** The first instruction of Xen's own code. */
 const EXPLAINED = '0xffff82d040200000';
@@ -43,7 +29,7 @@ export async function tour(): Promise<void> {
       'region                     from              to                   mapped  pages                     rights',
     ),
   );
-  for (const [name, start, end] of XEN_REGIONS) printRegion(cpu, name, toHalves(start), toHalves(end).subtract(1));
+  for (const { name, start, end } of XEN_REGIONS) printRegion(cpu, name, toHalves(start), toHalves(end).subtract(1));
   print('');
   print(paint.bold('One translation'));
   const { low, high } = toHalves(EXPLAINED);

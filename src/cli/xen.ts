@@ -2,15 +2,15 @@
 import { closeSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { BehaviourName } from '../hypervisor/behaviour.ts';
 import { EINVAL, ENOMEM, type XenMm } from '../hypervisor/mm.ts';
+import { AdoptedImage } from '../inspect/xen-machine.ts';
+import { parseRequest, type XenRequest } from '../inspect/xen-request.ts';
+import { XenSteps } from '../inspect/xen-steps.ts';
+import { physicalText, stepJson, stepLines } from '../inspect/xen-text.ts';
 import { hexNumber, PAGE_SIZE } from '../mmu/halves.ts';
 import { FileError, UsageError } from './failure.ts';
 import { openImageFile, type RawOptions } from './image-file.ts';
 import { print } from './output.ts';
 import { paint } from './paint.ts';
-import { AdoptedImage } from './xen-machine.ts';
-import { parseRequest, type XenRequest } from './xen-request.ts';
-import { XenSteps } from './xen-steps.ts';
-import { physicalText, stepJson, stepLines } from './xen-text.ts';
 
 export interface XenOptions extends RawOptions {
   readonly cpu: number | undefined;
@@ -76,7 +76,7 @@ const errnoText = (result: number): string =>
 function* outcomeLines({ request, result, adopted, watch, output }: Outcome): Generator<string> {
   const { mm, heap } = adopted;
   yield paint.bold(request.call);
-  for (const step of watch.steps) yield* stepLines(step);
+  for (const step of watch.steps) yield* stepLines(step, paint);
   if (watch.steps.length === 0) yield 'nothing changes';
   const done = mm.pagesDone === request.pages ? '' : `${mm.pagesDone} of `;
   const counts = [

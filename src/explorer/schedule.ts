@@ -63,6 +63,13 @@ export function parseSchedule(
   return { steps, splits };
 }
 
+/** Whether a text is a schedule, copied whole, and of this scenario. */
+export function isScheduleOf(scenario: Scenario, text: string): boolean {
+  const [version, hash, runs, check, ...more] = text.trim().split(':');
+  if (version !== VERSION || more.length > 0 || check !== checkOf(`${version}:${hash}:${runs}`)) return false;
+  return hash === scenarioHash(scenario);
+}
+
 function addRun(steps: number[], actors: readonly Actor[], run: string): void {
   const [, name, times = '1'] = /^([a-z]?\d+)(?:x(\d+))?$/.exec(run) ?? [];
   const actor = actors.findIndex((one) => one.name === name);

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { UsageError } from '../../src/cli/failure.ts';
-import { parseRequest } from '../../src/cli/xen-request.ts';
 import * as flags from '../../src/hypervisor/flags.ts';
+import { parseRequest } from '../../src/inspect/xen-request.ts';
 import { IMAGES, newFolder, pagewalk, write } from '../support/command.ts';
 
 const XEN = `${IMAGES}/xen-idle-6g.ptpages.gz`;

@@ -105,7 +105,8 @@ describe('the package', () => {
   });
 
   it('ships what is built, its sources and documents, not the tests and their corpora', () => {
-    const needed = ['LICENSE', 'README.md', 'THIRD-PARTY.md', 'src/index.ts', 'dist/cli/xen-idle-6g.ptpages.gz'];
+    const images = ['dist/cli/xen-idle-6g.ptpages.gz', 'dist/lab/images/xen-idle-6g.js'];
+    const needed = ['LICENSE', 'README.md', 'THIRD-PARTY.md', 'src/index.ts', 'dist/lab/lab.js', ...images];
     const built = entries.flatMap((entry) => [entry.types.slice(2), entry.default.slice(2)]);
     expect(paths).toEqual(expect.arrayContaining([...needed, ...built]));
     const folders = new Set(paths.filter((path) => path.includes('/')).map((path) => path.split('/')[0]));

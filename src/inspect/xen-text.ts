@@ -1,12 +1,11 @@
 /** Steps of a mapping operation as text and as JSON. */
 
-import { sizeText } from '../cpu/walk-text.ts';
+import { NO_PAINT, type Paint, sizeText } from '../cpu/walk-text.ts';
 import { MAP_SMALL_PAGES, PAGES } from '../hypervisor/flags.ts';
 import { addressAt } from '../hypervisor/layout.ts';
 import { ENTRIES } from '../hypervisor/tables.ts';
 import { flagNames, frameOf, type Level, PAT_LARGE } from '../mmu/entry.ts';
 import { type Frame, hex64, hexNumber, PAGE_SIZE } from '../mmu/halves.ts';
-import { paint } from './paint.ts';
 import { type EntryStep, type FlushStep, kindOf, type RawEntry, type XenStep } from './xen-steps.ts';
 
 const NAMES = ['', 'PTE', 'PDE', 'PDPTE', 'PML4E'];
@@ -16,16 +15,16 @@ export const linearText = (page: number): string => addressAt(page).toString(16)
 /** A physical address, as short as it is. */
 export const physicalText = (frame: Frame): string => (frame * PAGE_SIZE).toString(16);
 
-export function* stepLines(step: XenStep): Generator<string> {
+export function* stepLines(step: XenStep, paint: Paint = NO_PAINT): Generator<string> {
   if (step.action === 'flush') yield flushText(step);
   else if (step.action === 'free') yield `free      table ${physicalText(step.table)}, from ${origin(step.provenance)}`;
-  else yield* entryLines(step);
+  else yield* entryLines(step, paint);
 }
 
 const origin = (provenance: string | undefined): string =>
   provenance === 'heap' ? 'the heap' : provenance === 'boot' ? 'the image' : `${provenance}`;
 
-function* entryLines(step: EntryStep): Generator<string> {
+function* entryLines(step: EntryStep, paint: Paint): Generator<string> {
   const { action, level, table, index, page, count, before, after } = step;
   const last = count > 1 ? `-${index + count - 1}` : '';
   const bytes = sizeText(count * PAGES[level]! * PAGE_SIZE);

@@ -8,8 +8,8 @@ import { modifyPages } from '../hypervisor/modify-mappings.ts';
 import { toHalves } from '../mmu/address.ts';
 import { isPresent, NX } from '../mmu/entry.ts';
 import { hexNumber, isCanonical, OFFSET_MASK } from '../mmu/halves.ts';
-import { UsageError } from './failure.ts';
-import { parseAddress } from './image-file.ts';
+import { parseAddress } from './number-text.ts';
+import { UsageError } from './usage-error.ts';
 import { linearText } from './xen-text.ts';
 
 const OPERANDS: Readonly<Record<string, readonly string[]>> = {

@@ -13,7 +13,7 @@ import { frameOf, isPresent, PS } from '../mmu/entry.ts';
 import { type Frame, frameFrom, hexNumber, PAGE_SIZE } from '../mmu/halves.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 import type { RamRange } from '../mmu/ram-layout.ts';
-import { UsageError } from './failure.ts';
+import { UsageError } from './usage-error.ts';
 
 /** Frames for new tables at most: 1 GiB. */
 const MAX_HEAP = 2 ** 18;
