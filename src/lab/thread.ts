@@ -47,7 +47,7 @@ export interface TearTask {
   readonly table: number;
   /** One word: 1 when the guard has seen enough. */
   readonly stop: SharedArrayBuffer;
-  /** Looks at most. */
+  /** Looks at least; more until enough changes were seen (the other thread may not run), for half a minute at most. */
   readonly looks: number;
 }
 
@@ -178,6 +178,9 @@ function store({ shared, how, table, stop }: TearTask): number {
   return stores;
 }
 
+const PATIENCE_MS = 30_000;
+const ENOUGH_CHANGES = 20_000;
+
 function look({ shared, how, table, stop, looks }: TearTask): Looked {
   const machine = Machine.attach(shared, 1);
   const { words } = machine.memory;
@@ -186,8 +189,14 @@ function look({ shared, how, table, stop, looks }: TearTask): Looked {
   const { port } = cpu.translator;
   const found = { looks: 0, changes: 0, torn: 0 };
   let last = 0;
+  const deadline = performance.now() + PATIENCE_MS;
+  const isDone = (): boolean => {
+    if (how === 'halves' && found.torn > 0) return true;
+    if (found.looks < looks) return false;
+    return found.changes >= ENOUGH_CHANGES || ((found.looks & 0xffff) === 0 && performance.now() > deadline);
+  };
   try {
-    for (; found.looks < looks && !(how === 'halves' && found.torn > 0); found.looks++) {
+    for (; !isDone(); found.looks++) {
       if (how === 'whole') port.load(table, 0, 8);
       const lo = how === 'whole' ? port.lo : words[table * 1024]!;
       const hi = how === 'whole' ? port.hi : words[table * 1024 + 1]!;

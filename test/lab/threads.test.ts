@@ -41,7 +41,7 @@ inChromium('threads in the browser', () => {
       .exec(await run('#tear'))!
       .map(Number);
     expect(torn).toBe(0);
-    expect(looks).toBe(10_000_000);
+    expect(looks).toBeGreaterThanOrEqual(10_000_000);
     expect(changes).toBeGreaterThan(10);
     expect(stores).toBeGreaterThan(1000);
   });
