@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { A, ALL, D, G, Guest, ROOT } from '../support/guest.ts';
+import { A, ALL, D, G, Guest, P, ROOT, RW, US, XD } from '../support/guest.ts';
 
 const PGE = 0x80;
 const USED = ALL | A | D;
@@ -37,6 +37,28 @@ describe('the short way of a miss', () => {
     expect(cpu.counters.walks).toBe(0);
     cpu.read8(0x1000, 0);
     expect(cpu.counters.walks).toBe(1);
+  });
+
+  it.each([
+    ['R/W', P | US, 'a write'],
+    ['U/S', P | RW, 'a read'],
+    ['XD', ALL | XD, 'a fetch'],
+  ] as const)('joins %s of the entries above with those of the page, cached or not', (_bit, upper, what) => {
+    for (const level of [2, 3, 4]) {
+      const guest = new Guest({ cr4: PGE });
+      guest.machine.host.write64(0x2000, 1n); // dirty: a store needs no second look
+      for (const page of [0x1000n, 0x2000n]) guest.map(page, page | USED);
+      const at = guest.entryAddress(0x1000n, level);
+      guest.machine.host.write64(at, (guest.entryAt(at) & ~0xfffn & ~XD) | upper | A);
+      const { cpu } = guest;
+      cpu.setCpl(0);
+      cpu.read8(0x1000, 0); // the structure caches know the way
+      cpu.setCpl(3);
+      if (what === 'a write') cpu.write8(0x2000, 0, 1);
+      else if (what === 'a read') cpu.read8(0x2000, 0);
+      else cpu.fetch8(0x2000, 0);
+      expect([level, what, cpu.faulted]).toEqual([level, what, 14]);
+    }
   });
 
   it('takes the view of an evicted entry with it, of each kind', () => {
