@@ -22,7 +22,7 @@ export function addressAt(page: number): Long {
  * instead of 2 ns.
  * Not in Xen: C has 64-bit integers.
  */
-export const lowBits = (number: number): number => (number - Math.floor(number / 2 ** 32) * 2 ** 32) | 0;
+export const lowBits = (number: number): number => number | 0;
 
 /** Linear page numbers end here: no request wraps to 0. Not in Xen: there they do. */
 export const END_OF_PAGES: number = 2 ** 52;

@@ -37,21 +37,19 @@ export const PAT_LARGE: number = 1 << 12;
 /** Execute-disable (bit 63), as carried in 24-bit flags. */
 export const NX: number = 1 << 23;
 
-const FRAME_HI = 0x000f_ffff;
-
 export const isPresent = (lo: number): boolean => (lo & P) !== 0;
 
 /** The frame an entry points at, without regard to page size: the next table, or the page of a level-1 entry. */
-export const frameOf = (lo: number, hi: number): Frame => (hi & FRAME_HI) * 0x100000 + (lo >>> 12);
+export const frameOf = (lo: number, hi: number): Frame => ((hi << 12) >>> 12) * 0x100000 + (lo >>> 12);
 
 /** All flags of an entry in 24 bits: entry bits 63:52 above bits 11:0. Xen: get_pte_flags(). */
 export const flagsOf = (lo: number, hi: number): number => ((hi >>> 20) << 12) | (lo & 0xfff);
 
 /** Low half of an entry. Xen: put_pte_flags(). */
-export const entryLo = (frame: Frame, flags: number): number => ((frame % 0x100000) << 12) | (flags & 0xfff);
+export const entryLo = (frame: Frame, flags: number): number => (frame << 12) | (flags & 0xfff);
 
 /** High half of an entry. Xen: put_pte_flags(). */
-export const entryHi = (frame: Frame, flags: number): number => Math.floor(frame / 0x100000) | ((flags >>> 12) << 20);
+export const entryHi = (frame: Frame, flags: number): number => (frame / 0x100000) | ((flags >>> 12) << 20);
 
 /** Protection key of a leaf, bits 62:59. */
 export const keyOf = (hi: number): number => (hi >>> 27) & 15;

@@ -48,6 +48,9 @@ export const physicalHi = (frame: Frame): number => Math.floor(frame / 0x100000)
 /** The frame of the physical address (lo, hi), hi below 2^20. */
 export const frameFrom = (lo: number, hi: number): Frame => hi * 0x100000 + (lo >>> 12);
 
+/** The same number, as an int32 where it is one. What comes out of a division V8 keeps as a double, and all that follows. */
+export const narrow = (value: number): number => (value === (value | 0) ? value | 0 : value);
+
 /** 16 lower-case hex digits. */
 export const hex64 = (lo: number, hi: number): string => hex32(hi) + hex32(lo);
 

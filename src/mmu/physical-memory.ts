@@ -7,7 +7,7 @@
  */
 import { bugOn } from '../bug.ts';
 import { allocate, isSharedBuffer, viewsOf } from './buffers.ts';
-import { type Frame, hexNumber, PAGE_SIZE } from './halves.ts';
+import { type Frame, hexNumber, narrow, PAGE_SIZE } from './halves.ts';
 import type { BusError, Device, MemoryListener, MemoryOptions, SharedMemory } from './memory-options.ts';
 import { flagBytesNeeded, PAGE_CODE, PAGE_DIRTY, PAGE_ROM, PageFlags } from './page-flags.ts';
 import {
@@ -53,6 +53,10 @@ export class PhysicalMemory {
   #first = 0;
   #frames = 0;
   #page = 0;
+  // The same in quadwords.
+  #firstQuad = 0;
+  #quadCount = 0;
+  #quad = 0;
   #segments: RamSegment[] = [];
   #devices: DeviceRange[] = [];
   readonly #ranges: Required<RamRange>[];
@@ -113,8 +117,11 @@ export class PhysicalMemory {
    * quadword: this spares mapping code the way through frame and index.
    */
   quadOf(number: number): number {
-    const within = number - this.#first * QUADS;
-    if (within >= 0 && within < this.#frames * QUADS) return within + this.#page * QUADS;
+    const within = number - this.#firstQuad;
+    return within >= 0 && within < this.#quadCount ? within + this.#quad : this.#searchQuad(number);
+  }
+
+  #searchQuad(number: number): number {
     const frame = Math.floor(number / QUADS);
     const page = this.#search(frame);
     return page < 0 ? -1 : page * QUADS + (number - frame * QUADS);
@@ -242,9 +249,13 @@ export class PhysicalMemory {
   #layoutChanged(): void {
     this.#segments = segmentsOf(this.#ranges, this.#devices);
     const [largest] = this.#segments;
-    this.#first = largest?.first ?? 0;
-    this.#frames = largest === undefined ? 0 : largest.end - largest.first;
-    this.#page = largest?.page ?? 0;
+    const { first, end, page } = largest ?? { first: 0, end: 0, page: 0 };
+    this.#first = narrow(first);
+    this.#frames = narrow(end - first);
+    this.#page = narrow(page);
+    this.#firstQuad = narrow(first * QUADS);
+    this.#quadCount = narrow((end - first) * QUADS);
+    this.#quad = narrow(page * QUADS);
     for (const listener of this.#listeners) listener.layoutChanged();
   }
 
