@@ -999,7 +999,7 @@ export const MUTANTS = [
   ...of('src/hypervisor/proof.ts', [
     [
       'the number that stands for no flush is given to one',
-      'return number === NEVER_PUBLISHED ? nextNumber(control) : number;',
+      'return number === NEVER_PUBLISHED ? nextNumber(control, atomics) : number;',
       'return number;',
     ],
   ]),
@@ -1060,11 +1060,11 @@ export const MUTANTS = [
     ['the last table is not freed', 'nth < covered; nth++', 'nth < covered - 1; nth++'],
     [
       'what was flushed is flushed again',
-      '    if (this.#open === 0) return;\n    this.#open = 0;\n',
-      '    if (this.#open === 0) return;\n',
+      '  #completeOpen(): void {\n    this.#open = 0;\n',
+      '  #completeOpen(): void {\n',
     ],
     ['a cache flush is merged with others', '    if (isCache) this.complete();\n', ''],
-    ['a table has no time of its detachment', ' = Atomics.load(this.#control, SHOOTDOWNS);', ' = 0;'],
+    ['a table has no time of its detachment', ' = this.#atomics.load(this.#control, SHOOTDOWNS);', ' = 0;'],
   ]),
 
   ...of('src/hypervisor/flush.ts', [
@@ -1136,7 +1136,7 @@ export const MUTANTS = [
     ['a double free is not noticed', 'if ((count & PGC_STATE_HI) !== 0) bug(', 'if (false) bug('],
     [
       'the free of a locked table is not noticed',
-      'if ((Atomics.load(words, at + TYPE_HI) & PGT_LOCKED_HI) !== 0)',
+      'if ((this.#atomics.load(words, at + TYPE_HI) & PGT_LOCKED_HI) !== 0)',
       'if (false)',
     ],
     ['a linked table is freed as one that never was', 'if (proof === NEVER_PUBLISHED && wasPublished)', 'if (false)'],

@@ -10,6 +10,7 @@
  */
 import { bugOn } from '../bug.ts';
 import { allocate } from '../mmu/buffers.ts';
+import { operationsOn, type WordOperations } from '../mmu/word-operations.ts';
 import { at, Bells, MAX_CPUS, mailboxBytes } from './bells.ts';
 
 export { MAX_CPUS, StuckError } from './bells.ts';
@@ -49,6 +50,7 @@ export class Mailboxes extends Bells {
   /** Whether a request to a CPU that this thread runs too is served at once; off where somebody else decides when. */
   servesAtOnce = true;
   readonly #self: number;
+  readonly #atomics: WordOperations;
   /** By CPU, of those that this thread runs. */
   readonly #handlers: (RequestHandler | undefined)[];
   readonly #seenGeneration: Int32Array;
@@ -60,6 +62,7 @@ export class Mailboxes extends Bells {
     if (!Number.isInteger(count) || count < 1 || count > MAX_CPUS)
       throw new RangeError(`a machine has 1 to ${MAX_CPUS} CPUs, not ${count}`);
     super(count, buffer ?? allocate(mailboxBytes(count), { shared }));
+    this.#atomics = operationsOn(this.buffer);
     this.#self = Atomics.add(this.words, OBJECTS, 1) + 1;
     this.#handlers = new Array(count);
     this.#seenGeneration = new Int32Array(count);
@@ -81,7 +84,7 @@ export class Mailboxes extends Bells {
 
   /** OFFLINE 0, RUNNING 1 or PARKED 2. */
   stateOf(cpu: number): number {
-    return Atomics.load(this.words, at(cpu, STATE));
+    return this.#atomics.load(this.words, at(cpu, STATE));
   }
 
   /** The same as a word. */

@@ -11,6 +11,7 @@ import { CR4_PCIDE } from '../cpu/control-bits.ts';
 import type { Cpu } from '../cpu/cpu.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import type { Seam } from '../mmu/seam.ts';
+import { operationsOn, type WordOperations } from '../mmu/word-operations.ts';
 import {
   FLUSH_CACHE_EVICT,
   FLUSH_CACHE_WRITEBACK,
@@ -68,6 +69,7 @@ export class Flush {
   readonly #seam: Seam;
   readonly #mailboxes: Mailboxes;
   readonly #control: Int32Array;
+  readonly #atomics: WordOperations;
   readonly #locks: Locks;
   readonly #assisted: AssistedFlush | undefined;
   readonly #cacheBytes: number;
@@ -84,6 +86,7 @@ export class Flush {
     this.#cpu = cpu;
     this.#index = cpu.index;
     this.#control = control;
+    this.#atomics = operationsOn(control.buffer);
     this.#seam = seam;
     this.#mailboxes = mailboxes;
     this.#locks = locks;
@@ -204,7 +207,7 @@ export class Flush {
   begin(page: number, flags: number): Flushed {
     const { observer } = this.#seam;
     if (observer?.enter('shootdown', page, flags, 0, 0)) return observer.value as Flushed;
-    const number = nextNumber(this.#control) as Flushed;
+    const number = nextNumber(this.#control, this.#atomics) as Flushed;
     observer?.leave(number, 0);
     return number;
   }

@@ -9,6 +9,7 @@ import { bug } from '../bug.ts';
 import { allocate } from '../mmu/buffers.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
+import { operationsOn, type WordOperations } from '../mmu/word-operations.ts';
 
 // Words of a page_info.
 export const COUNT_HI = 1;
@@ -87,23 +88,25 @@ export interface PageInfo {
 export class FrameTable {
   /** The RAM that it is about. */
   readonly memory: PhysicalMemory;
-  /** 12 words a frame, by backing page. @internal */
+  /** 16 words a frame, by backing page. @internal */
   readonly words: Int32Array;
   /** Where they lie, for other threads. @internal */
   readonly buffer: ArrayBufferLike;
+  readonly #atomics: WordOperations;
 
   constructor(memory: PhysicalMemory, buffer?: ArrayBufferLike) {
     const bytes = Math.ceil(memory.bytes.length / 4096) * INFO_WORDS * 4;
     this.memory = memory;
     this.buffer = buffer ?? allocate(bytes, { shared: memory.isShared });
     this.words = new Int32Array(this.buffer);
+    this.#atomics = operationsOn(this.buffer);
   }
 
   /** Index of a frame's page_info in `words`; a bug where the frame is not RAM. */
   at(frame: Frame): number {
     const page = this.memory.pageOf(frame);
     if (page < 0) bug(`frame ${hexNumber(frame)} has no page_info: it is not RAM`);
-    return page * INFO_WORDS;
+    return (page * INFO_WORDS) | 0;
   }
 
   /** Whether a frame has one of the marks MARK_*. A BUG where it is not RAM. @internal */
@@ -113,7 +116,7 @@ export class FrameTable {
 
   /** Atomic: another CPU may mark the same frame. */
   mark(frame: Frame, mark: number): void {
-    Atomics.or(this.words, this.at(frame) + MARKS, mark);
+    this.#atomics.or(this.words, this.at(frame) + MARKS, mark);
   }
 
   /** Makes a frame a table in use, as adopted tables are. */

@@ -9,6 +9,7 @@
  */
 import type { Frame } from '../mmu/halves.ts';
 import type { Seam } from '../mmu/seam.ts';
+import { operationsOn, type WordOperations } from '../mmu/word-operations.ts';
 import { SHOOTDOWNS } from './control.ts';
 import { FLUSH_CACHE_EVICT, FLUSH_ORDER_MASK } from './flags.ts';
 import type { Flush } from './flush.ts';
@@ -25,6 +26,7 @@ export class Gather {
   readonly #heap: Heap;
   readonly #frames: FrameTable;
   readonly #control: Int32Array;
+  readonly #atomics: WordOperations;
   readonly #seam: Seam;
   readonly #locks: Locks;
   readonly #grace: Grace;
@@ -32,7 +34,7 @@ export class Gather {
 
   /** CHANGE | RESIZE of what was stored and not yet flushed. */
   #open = 0;
-  #page = 0;
+  #page = Number.NaN;
   #flags = 0;
   /** Tables detached and not yet freed, in order. Grows to the largest number that one flush has freed. */
   readonly #detached: Frame[] = [];
@@ -59,6 +61,7 @@ export class Gather {
     this.#heap = heap;
     this.#frames = frames;
     this.#control = control;
+    this.#atomics = operationsOn(control.buffer);
     this.#isGathering = flushing === 'gather';
   }
 
@@ -71,7 +74,7 @@ export class Gather {
   detach(table: Frame): void {
     const { observer } = this.#seam;
     if (!observer?.enter('detach', table, 0, 0, 0)) {
-      this.#frames.words[this.#frames.at(table) + DETACHED] = Atomics.load(this.#control, SHOOTDOWNS);
+      this.#frames.words[this.#frames.at(table) + DETACHED] = this.#atomics.load(this.#control, SHOOTDOWNS);
       if (observer !== null) observer.leave(0, 0);
     }
     this.#detached[this.#count++] = table;
@@ -111,7 +114,10 @@ export class Gather {
 
   /** Shoots down what is open, then frees what it led to; or leaves it to `retire`. */
   complete(): void {
-    if (this.#open === 0) return;
+    if (this.#open !== 0) this.#completeOpen();
+  }
+
+  #completeOpen(): void {
     this.#open = 0;
     const proof = this.#flush.all(this.#page, this.#flags);
     const covered = this.#covered;

@@ -8,9 +8,10 @@
  */
 import { bug } from '../bug.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
-import { type Frame, hexNumber } from '../mmu/halves.ts';
+import { type Frame, hexNumber, narrow } from '../mmu/halves.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 import type { Seam } from '../mmu/seam.ts';
+import { operationsOn, type WordOperations } from '../mmu/word-operations.ts';
 import { FRESH, FRESH_END, HARDWARE_DOMAIN, POOL, POOL_LOCK, SYS_STATE_EARLY_BOOT, SYSTEM_STATE } from './control.ts';
 import {
   COUNT_HI,
@@ -49,6 +50,7 @@ export class Heap {
   readonly #frames: FrameTable;
   readonly #memory: PhysicalMemory;
   readonly #control: Int32Array;
+  readonly #atomics: WordOperations;
   readonly #cpu: number;
   readonly #seam: Seam;
   readonly #mailboxes: Mailboxes;
@@ -70,11 +72,12 @@ export class Heap {
     this.#frames = frames;
     this.#memory = frames.memory;
     this.#control = control;
+    this.#atomics = operationsOn(control.buffer);
     this.#cpu = cpu;
     this.#seam = seam;
     this.#mailboxes = mailboxes;
     this.#poisons = checks === 'full';
-    this.#offset = firstFrame - frames.memory.pageOf(firstFrame);
+    this.#offset = narrow(firstFrame - frames.memory.pageOf(firstFrame));
   }
 
   /** A frame, its contents undefined; or NO_FRAME. A bug before the hardware domain exists: nothing could go on. */
@@ -123,9 +126,9 @@ export class Heap {
   #alloc(): Frame {
     const page = this.budget === 0 ? NO_FRAME : this.#take();
     if (page === NO_FRAME) {
-      const isEarly = Atomics.load(this.#control, SYSTEM_STATE) === SYS_STATE_EARLY_BOOT;
+      const isEarly = this.#atomics.load(this.#control, SYSTEM_STATE) === SYS_STATE_EARLY_BOOT;
       if (isEarly) bug('the boot allocator has no frame left');
-      const mayFail = Atomics.load(this.#control, HARDWARE_DOMAIN) !== 0;
+      const mayFail = this.#atomics.load(this.#control, HARDWARE_DOMAIN) !== 0;
       if (!mayFail) bug('no frame for a page table before the hardware domain exists');
       return NO_FRAME;
     }
@@ -147,7 +150,7 @@ export class Heap {
     const count = words[at + COUNT_HI]!;
     if ((count & PGC_STATE_HI) !== 0) bug(`double free of table ${hexNumber(frame)}`);
     if ((count & PGC_ALLOCATED_HI) === 0) bug(`free of table ${hexNumber(frame)}, which was not allocated`);
-    if ((Atomics.load(words, at + TYPE_HI) & PGT_LOCKED_HI) !== 0)
+    if ((this.#atomics.load(words, at + TYPE_HI) & PGT_LOCKED_HI) !== 0)
       bug(`free of table ${hexNumber(frame)}, which is locked`);
     const marks = words[at + MARKS]!;
     const wasPublished = (marks & MARK_PUBLISHED) !== 0;
@@ -157,7 +160,7 @@ export class Heap {
     if (proof !== NEVER_PUBLISHED && isStale)
       bug(`table ${hexNumber(frame)} was detached after the flush that should free it`);
     const isFixed = (marks & MARK_STATIC) !== 0 || (words[at + TYPE_HI]! & PGT_PINNED_HI) !== 0;
-    if (isFixed || Atomics.load(this.#control, SYSTEM_STATE) === SYS_STATE_EARLY_BOOT) return;
+    if (isFixed || this.#atomics.load(this.#control, SYSTEM_STATE) === SYS_STATE_EARLY_BOOT) return;
     this.frees += 1;
     words[at + COUNT_HI] = PGC_FREE_HI;
     if (this.#poisons) this.#words(page).fill(POISON);
@@ -169,8 +172,8 @@ export class Heap {
   #take(): number {
     const own = this.#pop(this.#cpu);
     if (own !== NO_FRAME) return own;
-    if (Atomics.load(this.#control, FRESH) < this.#control[FRESH_END]!) {
-      const fresh = Atomics.add(this.#control, FRESH, 1);
+    if (this.#atomics.load(this.#control, FRESH) < this.#control[FRESH_END]!) {
+      const fresh = this.#atomics.add(this.#control, FRESH, 1);
       if (fresh < this.#control[FRESH_END]!) return fresh;
     }
     for (let cpu = 0; cpu < this.#mailboxes.count; cpu++) {
@@ -182,11 +185,11 @@ export class Heap {
 
   #pop(cpu: number): number {
     const control = this.#control;
-    if (Atomics.load(control, POOL + cpu) === 0) return NO_FRAME;
+    if (this.#atomics.load(control, POOL + cpu) === 0) return NO_FRAME;
     this.#lockPool(cpu);
     const head = control[POOL + cpu]!;
     if (head !== 0) control[POOL + cpu] = this.#frames.words[(head - 1) * INFO_WORDS + NEXT]!;
-    Atomics.store(control, POOL_LOCK + cpu, 0);
+    this.#atomics.store(control, POOL_LOCK + cpu, 0);
     return head - 1;
   }
 
@@ -195,17 +198,17 @@ export class Heap {
     this.#lockPool(this.#cpu);
     this.#frames.words[page * INFO_WORDS + NEXT] = control[POOL + this.#cpu]!;
     control[POOL + this.#cpu] = page + 1;
-    Atomics.store(control, POOL_LOCK + this.#cpu, 0);
+    this.#atomics.store(control, POOL_LOCK + this.#cpu, 0);
   }
 
   /** Held for a few instructions only. */
   #lockPool(cpu: number): void {
     const control = this.#control;
-    if (Atomics.compareExchange(control, POOL_LOCK + cpu, 0, 1) !== 0) this.#waitForPool(cpu);
+    if (this.#atomics.compareExchange(control, POOL_LOCK + cpu, 0, 1) !== 0) this.#waitForPool(cpu);
   }
 
   #waitForPool(cpu: number): void {
-    const free = () => Atomics.compareExchange(this.#control, POOL_LOCK + cpu, 0, 1) === 0;
+    const free = () => this.#atomics.compareExchange(this.#control, POOL_LOCK + cpu, 0, 1) === 0;
     this.#mailboxes.waitUntil(this.#cpu, `the table pool of CPU ${cpu}`, free);
   }
 

@@ -4,6 +4,7 @@
  * Proofs are numbers at run time, so that carrying one allocates nothing; the types keep them apart, and the heap checks
  * what the types cannot: that an allocation was really never published, that a flush began after the table was detached.
  */
+import type { WordOperations } from '../mmu/word-operations.ts';
 import { SHOOTDOWNS } from './control.ts';
 
 declare const kind: unique symbol;
@@ -31,7 +32,7 @@ export type Proof = NeverPublished | Flushed | Retired;
 export const NEVER_PUBLISHED: NeverPublished = 0 as NeverPublished;
 
 /** The number of a shootdown or grace period that begins now. Wraps, and leaves out the one that stands for neither. */
-export function nextNumber(control: Int32Array): number {
-  const number = (Atomics.add(control, SHOOTDOWNS, 1) + 1) | 0;
-  return number === NEVER_PUBLISHED ? nextNumber(control) : number;
+export function nextNumber(control: Int32Array, atomics: WordOperations = Atomics): number {
+  const number = (atomics.add(control, SHOOTDOWNS, 1) + 1) | 0;
+  return number === NEVER_PUBLISHED ? nextNumber(control, atomics) : number;
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Frame } from '../mmu/halves.ts';
+import { operationsOn, type WordOperations } from '../mmu/word-operations.ts';
 import { TLB_CLOCK, TLB_TIME } from './control.ts';
 import { type FrameTable, STAMP } from './frame-table.ts';
 
@@ -14,52 +15,54 @@ export class TlbClock {
   /** Whether stamps mean anything: flushes by a hypervisor below do not tick the clock. */
   readonly isRunning: boolean;
   readonly #control: Int32Array;
+  readonly #atomics: WordOperations;
   readonly #last: number;
 
   /** @param bits  width of the clock, 32; fewer to see it wrap */
   constructor(control: Int32Array, isRunning: boolean, bits: number) {
     this.#control = control;
+    this.#atomics = operationsOn(control.buffer);
     this.isRunning = isRunning;
     this.#last = 2 ** bits - 1;
   }
 
   /** Unsigned; 0 after a wrap. */
   get now(): number {
-    return Atomics.load(this.#control, TLB_CLOCK) >>> 0;
+    return this.#atomics.load(this.#control, TLB_CLOCK) >>> 0;
   }
 
   /** Before a full flush: the time it will have. */
   beforeFlush(): number {
     if (!this.isRunning) return 0;
     for (;;) {
-      const now = Atomics.load(this.#control, TLB_CLOCK);
+      const now = this.#atomics.load(this.#control, TLB_CLOCK);
       if (now === 0) return 0; // wrapped: time stands still
       const next = now >>> 0 === this.#last ? 0 : (now + 1) | 0;
-      if (Atomics.compareExchange(this.#control, TLB_CLOCK, now, next) !== now) continue;
+      if (this.#atomics.compareExchange(this.#control, TLB_CLOCK, now, next) !== now) continue;
       if (next === 0) this.hasWrapped = true;
       return next >>> 0;
     }
   }
 
   afterFlush(cpu: number, time: number): void {
-    if (this.isRunning) Atomics.store(this.#control, TLB_TIME + cpu, time | 0);
+    if (this.isRunning) this.#atomics.store(this.#control, TLB_TIME + cpu, time | 0);
   }
 
   /** After every CPU was flushed because the clock had wrapped. */
   restart(): void {
     this.hasWrapped = false;
-    Atomics.store(this.#control, TLB_CLOCK, 1);
+    this.#atomics.store(this.#control, TLB_CLOCK, 1);
   }
 
   /** When a frame leaves use. Xen: page_set_tlbflush_timestamp(). */
   stamp(frames: FrameTable, frame: Frame): void {
-    frames.words[frames.at(frame) + STAMP] = Atomics.load(this.#control, TLB_CLOCK);
+    frames.words[frames.at(frame) + STAMP] = this.#atomics.load(this.#control, TLB_CLOCK);
   }
 
   /** Whether a CPU may still hold translations to a frame with this stamp. Xen: NEED_FLUSH(). */
   needsFlush(cpu: number, stamp: number): boolean {
     const { now } = this;
-    const time = Atomics.load(this.#control, TLB_TIME + cpu) >>> 0;
+    const time = this.#atomics.load(this.#control, TLB_TIME + cpu) >>> 0;
     return !this.isRunning || now === 0 || (time <= stamp && stamp <= now);
   }
 
