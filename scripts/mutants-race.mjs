@@ -222,13 +222,13 @@ export const RACE_MUTANTS = [
     ],
     [
       'map_pgdir_lock is not unlocked',
-      '    this.#holdsPgdir = false;\n    this.#unlock(LOCK_PGDIR);\n',
-      '    this.#holdsPgdir = false;\n',
+      '    this.#holdsPgdir = 0;\n    this.#unlock(LOCK_PGDIR);\n',
+      '    this.#holdsPgdir = 0;\n',
     ],
     [
       'the locks of all L3 tables are one that is never taken',
-      '!this.isExclusive || this.isPerTable) return;',
-      "!this.isExclusive || this.isPerTable || this.#locking !== 'pgdir') return;",
+      '    if (this.#kind === L3_LOCKS) this.#takeOuter(l3);\n    else if',
+      '    if',
     ],
   ]),
 

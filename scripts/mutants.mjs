@@ -538,35 +538,40 @@ export const MUTANTS = [
   ...of('src/hypervisor/map-request.ts', [
     [
       'a superpage at an address that is not aligned',
-      '((this.pageBits | this.#mfnBits) & (pages - 1)) === 0\n',
-      '(this.#mfnBits & (pages - 1)) === 0\n',
+      'const bits = this.pageBits | this.#mfnBits;',
+      'const bits = this.#mfnBits;',
     ],
     [
       'a superpage of frames that are not aligned',
-      '((this.pageBits | this.#mfnBits) & (pages - 1)) === 0\n',
-      '(this.pageBits & (pages - 1)) === 0\n',
+      'const bits = this.pageBits | this.#mfnBits;',
+      'const bits = this.pageBits;',
     ],
-    ['a superpage past the end of the request', 'this.left >= pages &&\n', ''],
+    ['a superpage past the end of the request', 'this.left < PAGES[2]! || ', ''],
+    ['a 1 GiB page past the end of the request', ' && this.left >= PAGES[3]! ? 3', ' ? 3'],
     [
       'MAP_SMALL_PAGES gets superpages',
-      '(this.flags & (PAGE_PAT | MAP_SMALL_PAGES)) === 0 &&',
-      '(this.flags & PAGE_PAT) === 0 &&',
+      '(this.flags & (PAGE_PAT | MAP_SMALL_PAGES)) !== 0) return 1;',
+      '(this.flags & PAGE_PAT) !== 0) return 1;',
     ],
     [
       'WC gets superpages: its PAT bit is PS there',
-      '(this.flags & (PAGE_PAT | MAP_SMALL_PAGES)) === 0 &&',
-      '(this.flags & MAP_SMALL_PAGES) === 0 &&',
+      '(this.flags & (PAGE_PAT | MAP_SMALL_PAGES)) !== 0) return 1;',
+      '(this.flags & MAP_SMALL_PAGES) !== 0) return 1;',
     ],
     [
       'frames that are not mapped need alignment',
       'this.#mfnBits = this.isMapping ? lowBits(mfn) : 0;',
       'this.#mfnBits = lowBits(mfn);',
     ],
-    ['alignment is that of the first frame', 'if (this.isMapping) this.#mfnBits = (this.#mfnBits + pages) | 0;', ''],
-    ['INVALID_MFN is incremented', 'if (this.mfn === INVALID_MFN) return;', ''],
+    [
+      'alignment is that of the first frame',
+      'this.#mfnBits = (this.#mfnBits + (pages & this.#alignmentMoves)) | 0;',
+      '',
+    ],
+    ['INVALID_MFN is incremented', 'this.mfn += pages & this.#mfnMoves;', 'this.mfn += pages;'],
     [
       'a request wraps at the end of the address space',
-      'this.left = Math.min(nrMfns, END_OF_PAGES - page);',
+      'this.left = narrow(Math.min(nrMfns, END_OF_PAGES - page));',
       'this.left = nrMfns;',
     ],
     ['done pages are not counted', '    this.done += pages;\n', ''],
@@ -632,15 +637,15 @@ export const MUTANTS = [
     ],
     [
       'unmapping a hole allocates',
-      "mm.behaviour.holes === 'allocate' || (flags & (P | MAP_SMALL_PAGES)) !== 0;",
-      'mm.behaviour.holes.length > 0 || (flags & (P | MAP_SMALL_PAGES)) !== 0;',
+      '(mm.choices & ALLOCATES_HOLES) !== 0 || (flags & (P | MAP_SMALL_PAGES)) !== 0;',
+      'mm.choices >= 0 || (flags & (P | MAP_SMALL_PAGES)) !== 0;',
     ],
     [
       'unmapping frees the tables that a populate made',
       "return mm.behaviour.absentEntries === 'verbatim' || !mm.tables.isKept(oldFrame);",
       'return oldFrame >= 0;',
     ],
-    ['populate does not mark its tables', 'if (isPopulate(flags)) tables.keep(Math.floor(entry / ENTRIES));', ''],
+    ['populate does not mark its tables', 'if (isPopulate(flags)) tables.keep(tableOf(entry));', ''],
     ['tables below a superpage leak', '  gather.detach(table);\n  return traits;', '  return traits;'],
     [
       'tables below a superpage do not become stale',
@@ -674,11 +679,7 @@ export const MUTANTS = [
       '    gather.complete();\n    return error;',
       '    if (error === 0) gather.complete();\n    return error;',
     ],
-    [
-      'the lock of one L3 table is held for the next one too',
-      'request.left > 0 && request.page < end);',
-      'request.left > 0);',
-    ],
+    ['the lock of one L3 table is held for the next one too', 'request.done < end);', 'request.left > 0);'],
     ['pagesDone is not told', 'mm.pagesDone = request.done;', ''],
     ['what was reserved and not used leaks', '  mm.heap.unreserve();\n', ''],
     [
@@ -698,8 +699,8 @@ export const MUTANTS = [
     ],
     [
       'superpages of 1 GiB are written where the processor has none',
-      'if (!mm.hasPages(level) || !request.fits(level)) return false;',
-      'if (!request.fits(level)) return false;',
+      'Math.min(mm.request.largest(), mm.topLevel);',
+      'mm.request.largest();',
     ],
   ]),
 
@@ -777,7 +778,7 @@ export const MUTANTS = [
     ],
   ]),
 
-  ...of('src/hypervisor/tables.ts', [
+  ...of('src/hypervisor/entry-words.ts', [
     [
       'a run is written over pages that are mapped',
       'while (free < count && (words[2 * (quad + free)]! & P) === 0) free += 1;',
@@ -794,30 +795,30 @@ export const MUTANTS = [
       '',
     ],
     [
-      'a table is empty with one page in it',
-      'this.#counters.present(quad, level) === 0;',
-      'this.#counters.present(quad, level) <= 1;',
-    ],
-    [
       'a scan for zeros ends in the middle',
       'at < 2 * quad + WORDS; at++) if (words[at] !== 0)',
       'at < 2 * quad + ENTRIES; at++) if (words[at] !== 0)',
     ],
-    ['a linked table counts as one that never was', 'this.#frames.mark(table, MARK_PUBLISHED);', ''],
-    [
-      'the use of a freed table is not noticed',
-      '|| (this.#frames.words[infoOf(quad) + COUNT_HI]! & PGC_STATE_HI) !== 0)',
-      ')',
-    ],
+    ['the use of a freed table is not noticed', '|| (this.#info[infoOf(quad) + COUNT_HI]! & PGC_STATE_HI) !== 0)', ')'],
     [
       'writes to tables are kept from whoever tracks them',
-      'this.#memory.noteWrite(page, Math.floor(entry / ENTRIES), (quad & (ENTRIES - 1)) * 8, count * 8);',
+      'if (this.memory.pages.bytes[page] !== PAGE_DIRTY) this.#tell(entry, quad, count);',
       '',
     ],
+    ['what is stored is read with the frame of before', '    this.#frameHigh = ((hi << 12) >>> 12) * 0x10_0000;\n', ''],
+  ]),
+
+  ...of('src/hypervisor/tables.ts', [
+    [
+      'a table is empty with one page in it',
+      'this.counters.present(quad, level) === 0;',
+      'this.counters.present(quad, level) <= 1;',
+    ],
+    ['a linked table counts as one that never was', 'this.frames.mark(table, MARK_PUBLISHED);', ''],
     [
       'counters do not learn of a link',
-      'if (this.#counters !== undefined && level < 3) this.#counters.replace(quad, level, scratch[0]!, scratch[1]!);\n    Atomics.store',
-      'Atomics.store',
+      'if (this.counters !== undefined && level < 3) this.counters.replace(quad, level, lo, hi);\n    this.publishWord',
+      'this.publishWord',
     ],
   ]),
 
@@ -826,6 +827,11 @@ export const MUTANTS = [
       'pages coalesce whose upper halves differ',
       'if (words[at] !== lo || words[at + 1] !== hi) return false;',
       'if (words[at] !== lo) return false;',
+    ],
+    [
+      'pages coalesce whose A or D differ, where counters say that they are a run',
+      'if (!isOn) return false;',
+      'void isOn;',
     ],
     [
       'pages coalesce whatever their frames are',
@@ -1161,13 +1167,13 @@ export const MUTANTS = [
       'const isStale = false;',
     ],
     ['a CPU waits for itself', 'if (this.#outer === what) bug(', 'if (false) bug('],
-    ['two L3 locks are held at once', 'if (this.isHolding) bug(`lock order', 'if (false) bug(`lock order'],
+    ['two L3 locks are held at once', 'if (this.isHolding) this.', 'if (this.#outer === what) this.'],
     [
       'a lock is taken that another CPU holds',
       'if ((type & (PGT_LOCKED_HI | PGT_STALE_HI)) !== 0) return (type & PGT_LOCKED_HI) === 0;',
       'if ((type & PGT_STALE_HI) !== 0) return true;',
     ],
-    ['locks are taken with interrupts off', 'if (this.irqsOn) return;', 'return;'],
+    ['locks are taken with interrupts off', 'if (this.irqsOn !== true) this.#checkIrqs(what);', ''],
     ['the holder of a lock stays written down', 'words[at + HOLDER] = 0;', ''],
     [
       'map_pgdir_lock is taken from whoever holds it',
@@ -1187,7 +1193,7 @@ export const MUTANTS = [
       'this.systemState > SYS_STATE_BOOT);',
       'this.systemState >= SYS_STATE_BOOT);',
     ],
-    ['an operation begins inside another one', 'if (this.locks.isHolding) bug(', 'if (false) bug('],
+    ['an operation begins inside another one', 'if (this.locks.isHolding) refuse', 'if (false) refuse'],
   ]),
 
   ...of('src/hypervisor/xen-map-to-mfn.ts', [

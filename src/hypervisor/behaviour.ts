@@ -74,6 +74,23 @@ export const PAGEWALK_BEHAVIOUR: Behaviour = {
   flush: 'gather',
 };
 
+// What is asked at each step, as bits: a comparison of strings takes 2 ns, and there were seven per call.
+export const IS_STRICT: number = 1 << 0;
+export const ROLLS_BACK: number = 1 << 1;
+export const ALLOCATES_HOLES: number = 1 << 2;
+export const FLUSHES_EACH: number = 1 << 3;
+export const COALESCES_UNIFORM: number = 1 << 4;
+export const MOVES_PAT: number = 1 << 5;
+
+/** Not in Xen: the choices that are asked at each step, as bits. */
+export const choicesOf = (behaviour: Behaviour): number =>
+  (behaviour.requests === 'strict' ? IS_STRICT : 0) |
+  (behaviour.onFailure === 'rollback' ? ROLLS_BACK : 0) |
+  (behaviour.holes === 'allocate' ? ALLOCATES_HOLES : 0) |
+  (behaviour.flush === 'each' ? FLUSHES_EACH : 0) |
+  (behaviour.coalesce === 'uniform' ? COALESCES_UNIFORM : 0) |
+  (behaviour.pat === 'moved' ? MOVES_PAT : 0);
+
 /** The presets: all as Xen does it, or all better. Not in Xen. */
 export type BehaviourName = 'xen' | 'pagewalk';
 

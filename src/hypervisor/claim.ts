@@ -12,8 +12,8 @@
  * With the other choices of locking, whoever comes here holds the lock of the L3 table, and all of this is granted.
  */
 import type { Frame } from '../mmu/halves.ts';
+import { type Entry, tableOf } from './entry-words.ts';
 import type { XenMm } from './mm.ts';
-import { ENTRIES, type Entry } from './tables.ts';
 
 /** Makes `entry`, just read as (frame, flags), this CPU's to change. False where another CPU was faster: starts over. */
 export function claim(mm: XenMm, entry: Entry, frame: Frame, flags: number): boolean {
@@ -30,5 +30,3 @@ export function claimTable(mm: XenMm, entry: Entry): boolean {
   locks.unlockBelow();
   return locks.lockTable(tableOf(entry));
 }
-
-const tableOf = (entry: Entry): Frame => Math.floor(entry / ENTRIES);

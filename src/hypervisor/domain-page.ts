@@ -10,7 +10,7 @@
 import type Long from 'long';
 import { bugOn } from '../bug.ts';
 import { type Address, toHalves } from '../mmu/address.ts';
-import { G, isPresent, NX } from '../mmu/entry.ts';
+import { G, isPresent } from '../mmu/entry.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
 import { FLUSH_ORDER, FLUSH_TLB, PAGE_HYPERVISOR_RW, PAGE_HYPERVISOR_TABLE } from './flags.ts';
 import { MARK_COUNTED, MARKS, PGT_PINNED_HI, TYPE_HI } from './frame-table.ts';
@@ -177,7 +177,7 @@ function clear({ mm, cache }: Vcpu, slot: number): void {
 }
 
 /** Not global, so that loading CR3 drops it. */
-const slotFlags = (mm: XenMm): number => PAGE_HYPERVISOR_RW & ~G & (mm.options.nx ? -1 : ~NX);
+const slotFlags = (mm: XenMm): number => PAGE_HYPERVISOR_RW & ~G & mm.flagsMask;
 
 const isShortcut = ({ directmapFrames }: MapCache, page: number): boolean =>
   isIn(DIRECTMAP, page) && page - DIRECTMAP.start < directmapFrames;

@@ -12,7 +12,7 @@
 import { bug } from '../bug.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
-import type { Seam } from '../mmu/seam.ts';
+import type { Seam, SeamObserver } from '../mmu/seam.ts';
 import type { Locking } from './behaviour.ts';
 import { PGDIR_LOCK } from './control.ts';
 import { type FrameTable, HOLDER, PGT_LOCKED_HI, PGT_STALE_HI, TYPE_HI } from './frame-table.ts';
@@ -21,14 +21,24 @@ import { type FrameTable, HOLDER, PGT_LOCKED_HI, PGT_STALE_HI, TYPE_HI } from '.
 export const LOCK_PGDIR = -1;
 const NOTHING = -2;
 
+// Which locks are taken, as numbers: a comparison of strings takes 2 ns, and so does asking what may be no boolean, as V8 has it
+// of a field. "=== true" takes less.
+const NO_LOCKS = 0;
+const L3_LOCKS = 1;
+const PGDIR = 2;
+const PER_TABLE = 3;
+const PREFIX = 4;
+const KINDS: Readonly<Record<Locking, number>> = {
+  l3: L3_LOCKS,
+  pgdir: PGDIR,
+  reverify: PER_TABLE,
+  'none-prefix': PREFIX,
+};
+
 /** One CPU's locks: of an L3 table (or of single tables), and map_pgdir_lock inside. Taken from SYS_STATE_smp_boot on. */
 export class Locks {
-  /** Whether locks are taken at all: from the state smp_boot on, as it was when the operation began. */
-  engaged = false;
-  /** Whether every table has its own lock, which is taken when an entry in it is to change (claim.ts). */
-  isPerTable = false;
-  /** Whether an entry that this CPU has read is as it was when it changes it: not with the locks of before XSA-345. */
-  isExclusive = true;
+  /** Which locks are taken: none up to the state boot, as it was when the operation began. */
+  #kind = NO_LOCKS;
   /** EFLAGS.IF of this CPU. */
   irqsOn = true;
 
@@ -38,12 +48,14 @@ export class Locks {
   readonly #seam: Seam;
   readonly #mailboxes: Mailboxes;
   readonly #locking: Locking;
+  readonly #engaged: number;
   readonly #isShared: boolean;
   /** Frame of the L3 table, or of the table, whose lock this CPU holds, or LOCK_PGDIR in its place; NOTHING. */
   #outer: Frame = NOTHING;
   /** The table below it whose lock this CPU holds too. */
   #child: Frame = NOTHING;
-  #holdsPgdir = false;
+  /** 1 where it holds `map_pgdir_lock` besides. */
+  #holdsPgdir = 0;
   /** The table whose page_info was looked for last, and where it lies. */
   #known: Frame = NOTHING;
   #knownAt = 0;
@@ -62,25 +74,34 @@ export class Locks {
     this.#seam = seam;
     this.#mailboxes = mailboxes;
     this.#locking = locking;
+    this.#engaged = KINDS[locking];
     this.#isShared = frames.memory.isShared;
   }
 
   /** Whether this CPU holds any lock. */
   get isHolding(): boolean {
-    return this.#outer !== NOTHING || this.#child !== NOTHING || this.#holdsPgdir;
+    return this.#outer !== NOTHING || this.#child !== NOTHING || this.#holdsPgdir !== 0;
   }
 
   /** An operation begins, and locks or not. */
   begin(engages: boolean): void {
-    this.engaged = engages;
-    this.isPerTable = engages && this.#locking === 'reverify';
-    this.isExclusive = !engages || this.#locking !== 'none-prefix';
+    this.#kind = engages ? this.#engaged : NO_LOCKS;
+  }
+
+  /** Whether every table has its own lock, which is taken when an entry in it is to change (claim.ts). */
+  get isPerTable(): boolean {
+    return this.#kind === PER_TABLE;
+  }
+
+  /** Whether an entry that this CPU has read is as it was when it changes it: not with the locks of before XSA-345. */
+  get isExclusive(): boolean {
+    return this.#kind !== PREFIX;
   }
 
   /** Takes what protects the tables below an L3 table. Xen: L3T_LOCK(). */
   lockBelow(l3: Frame): void {
-    if (!this.engaged || !this.isExclusive || this.isPerTable) return;
-    this.#takeOuter(this.#locking === 'pgdir' ? LOCK_PGDIR : l3);
+    if (this.#kind === L3_LOCKS) this.#takeOuter(l3);
+    else if (this.#kind === PGDIR) this.#takeOuter(LOCK_PGDIR);
   }
 
   /** Xen: L3T_UNLOCK(). */
@@ -131,16 +152,16 @@ export class Locks {
 
   /** Takes what protects the linking of tables, where what is held does not do so. Xen: spin_lock(&map_pgdir_lock). */
   lockPgdir(): void {
-    if (!this.engaged || this.#outer === LOCK_PGDIR || (this.isPerTable && this.#outer !== NOTHING)) return;
-    if (this.#holdsPgdir) bug(`CPU ${this.#cpu} already holds map_pgdir_lock: it would wait for itself`);
+    if (this.#kind === NO_LOCKS || this.#outer === LOCK_PGDIR || (this.isPerTable && this.#outer !== NOTHING)) return;
+    if (this.#holdsPgdir !== 0) bug(`CPU ${this.#cpu} already holds map_pgdir_lock: it would wait for itself`);
     this.#lock(LOCK_PGDIR);
-    this.#holdsPgdir = true;
+    this.#holdsPgdir = 1;
   }
 
   /** Drops map_pgdir_lock. */
   unlockPgdir(): void {
-    if (!this.#holdsPgdir) return;
-    this.#holdsPgdir = false;
+    if (this.#holdsPgdir === 0) return;
+    this.#holdsPgdir = 0;
     this.#unlock(LOCK_PGDIR);
   }
 
@@ -148,12 +169,14 @@ export class Locks {
   abandon(): void {
     this.#outer = NOTHING;
     this.#child = NOTHING;
-    this.#holdsPgdir = false;
+    this.#holdsPgdir = 0;
   }
 
   /** What this CPU holds, for people. */
   held(): string {
-    const held = [this.#outer, this.#child, this.#holdsPgdir ? LOCK_PGDIR : NOTHING].filter((what) => what !== NOTHING);
+    const held = [this.#outer, this.#child, this.#holdsPgdir !== 0 ? LOCK_PGDIR : NOTHING].filter(
+      (what) => what !== NOTHING,
+    );
     return held.length === 0 ? 'no lock' : held.map((what) => this.#name(what)).join(' and ');
   }
 
@@ -172,45 +195,59 @@ export class Locks {
   /** The step that drops it, leaving a mark in type_info. */
   release(what: Frame, mark = 0): void {
     if (what === LOCK_PGDIR) {
-      if (!this.#exchange(this.#control, PGDIR_LOCK, this.#cpu + 1, 0))
-        bug('map_pgdir_lock is unlocked by another CPU');
+      if (!this.#exchange(this.#control, PGDIR_LOCK, this.#cpu + 1, 0)) this.#refuseRelease(what);
     } else {
       const { words } = this.#frames;
       const at = this.#at(what);
       words[at + HOLDER] = 0;
       const type = words[at + TYPE_HI]!; // while it is locked, nobody else writes it
-      if ((type & PGT_LOCKED_HI) === 0) bug(`${this.#name(what)} is unlocked, and was not locked`);
-      if (!this.#exchange(words, at + TYPE_HI, type, (type & ~PGT_LOCKED_HI) | mark))
-        bug(`${this.#name(what)} changed while locked`);
+      const isLocked = (type & PGT_LOCKED_HI) !== 0;
+      if (!isLocked || !this.#exchange(words, at + TYPE_HI, type, (type & ~PGT_LOCKED_HI) | mark))
+        this.#refuseRelease(what);
     }
-    if (this.#isShared) this.#mailboxes.ringSleepers();
+    if (this.#isShared === true) this.#mailboxes.ringSleepers();
+  }
+
+  #refuseRelease(what: Frame): never {
+    if (what === LOCK_PGDIR) bug('map_pgdir_lock is unlocked by another CPU');
+    bug(`${this.#name(what)} is unlocked, and was not locked or changed meanwhile`);
   }
 
   /** Where a table's page_info lies. The same table is asked for again and again. */
   #at(table: Frame): number {
     if (table !== this.#known) {
-      this.#knownAt = this.#frames.at(table);
+      this.#knownAt = this.#frames.at(table) | 0;
       this.#known = table;
     }
     return this.#knownAt;
   }
 
   #takeOuter(what: Frame): boolean {
-    if (this.#outer === what) bug(`CPU ${this.#cpu} already holds ${this.#name(what)}: it would wait for itself`);
-    if (this.isHolding) bug(`lock order: CPU ${this.#cpu} takes ${this.#name(what)} while it holds ${this.held()}`);
+    if (this.isHolding) this.#refuseSecond(what);
     if (!this.#lock(what)) return false;
     this.#outer = what;
     return true;
   }
 
+  #refuseSecond(what: Frame): never {
+    if (this.#outer === what) bug(`CPU ${this.#cpu} already holds ${this.#name(what)}: it would wait for itself`);
+    bug(`lock order: CPU ${this.#cpu} takes ${this.#name(what)} while it holds ${this.held()}`);
+  }
+
   /** False where the table is stale, which only tables with a lock of their own can be. */
   #lock(what: Frame): boolean {
-    this.#checkIrqs(what);
+    if (this.irqsOn !== true) this.#checkIrqs(what);
     const { observer } = this.#seam;
-    if (observer?.enter('lock', what, 0, 0, 0)) return observer.value === 0;
+    if (observer !== null) return this.#watchedLock(observer, what);
+    if (!this.tryToTake(what)) this.#wait(what);
+    return !this.isPerTable || !this.isStale(what);
+  }
+
+  #watchedLock(observer: SeamObserver, what: Frame): boolean {
+    if (observer.enter('lock', what, 0, 0, 0)) return observer.value === 0;
     if (!this.tryToTake(what)) this.#wait(what);
     const isStale = this.isPerTable && this.isStale(what);
-    observer?.leave(isStale ? 1 : 0, 0);
+    observer.leave(isStale ? 1 : 0, 0);
     return !isStale;
   }
 
@@ -226,14 +263,16 @@ export class Locks {
 
   #unlock(what: Frame): void {
     const { observer } = this.#seam;
-    if (observer?.enter('unlock', what, 0, 0, 0)) return;
-    this.release(what);
-    observer?.leave(0, 0);
+    if (observer === null) this.release(what);
+    else if (!observer.enter('unlock', what, 0, 0, 0)) {
+      this.release(what);
+      observer.leave(0, 0);
+    }
   }
 
   /** Compare and set; without other threads a comparison and a store do (3 instead of 10 ns). */
   #exchange(words: Int32Array, at: number, expected: number, value: number): boolean {
-    if (this.#isShared) return Atomics.compareExchange(words, at, expected, value) === expected;
+    if (this.#isShared === true) return Atomics.compareExchange(words, at, expected, value) === expected;
     if (words[at] !== expected) return false;
     words[at] = value;
     return true;
@@ -241,7 +280,6 @@ export class Locks {
 
   /** With interrupts off one may only wait where nobody else is online. Xen: check_lock(), which its L3 lock bypasses. */
   #checkIrqs(what: Frame): void {
-    if (this.irqsOn) return;
     const others = this.#mailboxes.onlineMask & ~(1 << this.#cpu);
     if (others === 0) return;
     bug(`CPU ${this.#cpu} takes ${this.#name(what)} with interrupts off while other CPUs are online`);

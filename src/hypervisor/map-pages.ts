@@ -7,9 +7,11 @@
  * another CPU was faster does nothing, and is done again (claim.ts).
  */
 import type { Address } from '../mmu/address.ts';
-import { A, D, G, isPresent, NX, P, PS } from '../mmu/entry.ts';
+import { A, D, G, isPresent, P, PS } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
+import { ALLOCATES_HOLES, FLUSHES_EACH, IS_STRICT, ROLLS_BACK } from './behaviour.ts';
 import { claim } from './claim.ts';
+import { tableOf } from './entry-words.ts';
 import {
   FLUSH_CACHE_EVICT,
   FLUSH_ORDER,
@@ -30,7 +32,7 @@ import { refusesAddress, refusesMap } from './strict.ts';
 import { coalesce, coalesces, isFixed, isLeaf, pageFrame, smallFlags, split } from './superpage.ts';
 import { traitsOf } from './table-loops.ts';
 import { ENTRIES, type Entry } from './tables.ts';
-import { childOf, childUnchecked, HOLE, l3Entry, NO_ENTRY, populate } from './virt-to-xen.ts';
+import { childOf, childUnchecked, HOLE, l3Table, NO_ENTRY, populate } from './virt-to-xen.ts';
 
 /**
  * Maps `nrMfns` pages from `virt` to frames from `mfn` with `flags` (24 bits). Without P in the flags, unmaps; with
@@ -64,10 +66,15 @@ export function mapPages(mm: XenMm, page: number, mfn: Frame, nrMfns: number, fl
 }
 
 function mapRequest(mm: XenMm, page: number, mfn: Frame, nrMfns: number, flags: number): number {
-  if (mm.behaviour.requests === 'strict' && refusesMap(mm, page, mfn, nrMfns, flags)) return -EINVAL;
+  if ((mm.choices & IS_STRICT) !== 0 && refusesMap(mm, page, mfn, nrMfns, flags)) return -EINVAL;
   const { request } = mm;
-  request.start(page, mfn, nrMfns, mm.options.nx ? flags : flags & ~NX);
-  if (mm.behaviour.onFailure === 'keep') return mapAll(mm);
+  request.start(page, mfn, nrMfns, flags & mm.flagsMask);
+  return (mm.choices & ROLLS_BACK) === 0 ? mapAll(mm) : mapAllOrNothing(mm, page, mfn, nrMfns);
+}
+
+/** The same with all tables set aside first. */
+function mapAllOrNothing(mm: XenMm, page: number, mfn: Frame, nrMfns: number): number {
+  const { request } = mm;
   const needed = tablesToMap(mm);
   request.start(page, mfn, nrMfns, request.flags);
   if (!mm.heap.reserve(needed)) return -ENOMEM;
@@ -82,10 +89,10 @@ function mapAll(mm: XenMm): number {
   const missing = addsTables(mm, request.flags) ? 'add' : 'skip';
   let error = 0;
   while (request.left > 0 && error === 0) {
-    const pl3e = l3Entry(mm, request.page, missing);
-    if (pl3e === NO_ENTRY) error = -ENOMEM;
-    else if (pl3e === HOLE) request.advance(request.within(4));
-    else error = mapBelow(mm, pl3e);
+    const table = l3Table(mm, request.page, missing);
+    if (table === NO_ENTRY) error = -ENOMEM;
+    else if (table === HOLE) request.advance(request.within(4));
+    else error = mapBelow(mm, table);
     if (error === -ENOMEM && mm.reclaim()) error = 0;
   }
   mm.pagesDone = request.done;
@@ -100,29 +107,28 @@ function tablesToMap(mm: XenMm): number {
     if (!isPresent(flags) && !addsTables(mm, request.flags)) return true;
     if (level === 4) return false;
     const says = isPresent(flags) && isLeaf(level, flags) && saysTheSame(mm, level, flags, frame);
-    return says || writesAt(mm, level, flags, frame);
+    return says || (level <= largestPage(mm) && writesOver(mm, level, flags, frame));
   });
 }
 
 /** Whether what is not there is added on the way: not to unmap it, where that is left out. */
 const addsTables = (mm: XenMm, flags: number): boolean =>
-  mm.behaviour.holes === 'allocate' || (flags & (P | MAP_SMALL_PAGES)) !== 0;
+  (mm.choices & ALLOCATES_HOLES) !== 0 || (flags & (P | MAP_SMALL_PAGES)) !== 0;
 
 /**
  * As much of the request as lies below one L3 table, under its lock or those of the tables below; or one step, where each
  * step is flushed by itself.
  * What was replaced is flushed and freed before the lock is dropped.
  */
-function mapBelow(mm: XenMm, pl3e: Entry): number {
+function mapBelow(mm: XenMm, table: Frame): number {
   const { request, locks, gather } = mm;
-  const isOneStep = mm.behaviour.flush === 'each';
-  const end = request.page + PAGES[4]! - (request.pageBits & (PAGES[4]! - 1));
-  const table = Math.floor(pl3e / ENTRIES);
+  const isOneStep = (mm.choices & FLUSHES_EACH) !== 0;
+  const end = request.done + request.within(4);
   locks.lockBelow(table);
   try {
     let error = 0;
     do error = step(mm, table * ENTRIES + request.index(3));
-    while (error === 0 && !isOneStep && request.left > 0 && request.page < end);
+    while (error === 0 && !isOneStep && request.done < end);
     gather.complete();
     return error;
   } finally {
@@ -137,15 +143,22 @@ function mapBelow(mm: XenMm, pl3e: Entry): number {
 function step(mm: XenMm, pl3e: Entry): number {
   const { request, tables, locks } = mm;
   const { page, flags } = request;
+  const largest = largestPage(mm);
+  // Whether tables that are too large for what is left need no second look.
+  const goesThrough = locks.isExclusive && !locks.isPerTable && !isPopulate(flags);
   let pl2e: Entry = NO_ENTRY;
   let entry = pl3e;
   for (let level = 3; ; level--) {
     const old = tables.read(entry);
-    const oldFrame = tables.frame;
     if (level === 2) pl2e = entry;
+    if (goesThrough && level > largest && (old & (P | PS)) === P) {
+      entry = tables.below(request.index(level - 1));
+      continue;
+    }
+    const oldFrame = tables.frame;
     if (locks.isPerTable && mayChange(mm, level, old, oldFrame) && !claim(mm, entry, oldFrame, old)) return 0;
 
-    if (level === 1 || writesAt(mm, level, old, oldFrame)) {
+    if (level === 1 || (level <= largest && writesOver(mm, level, old, oldFrame))) {
       if (level === 1 && !isPresent(old) && request.isMapping && request.mfn !== INVALID_MFN)
         request.advance(tables.writeRun(entry, request.mfn, flags, request.within(2)));
       else replace(mm, entry, level, old, oldFrame);
@@ -170,24 +183,26 @@ function step(mm: XenMm, pl3e: Entry): number {
     const isKnown = locks.isExclusive && isPresent(old) && !isLeaf(level, old);
     if (isKnown) entry = oldFrame * ENTRIES + request.index(level - 1);
     else entry = (level === 3 ? childOf : childUnchecked)(mm, entry, level, page);
-    if (isPopulate(flags)) tables.keep(Math.floor(entry / ENTRIES));
+    if (isPopulate(flags)) tables.keep(tableOf(entry));
   }
 }
+
+/** Level of the largest page that the request may write next. */
+const largestPage = (mm: XenMm): number => Math.min(mm.request.largest(), mm.topLevel);
 
 /** Whether the step ends at an entry, or does more there than go through to a table. */
 function mayChange(mm: XenMm, level: number, old: number, oldFrame: Frame): boolean {
   const { request } = mm;
-  if (!isPresent(old) || isLeaf(level, old) || (mm.hasPages(level) && request.fits(level))) return true;
+  if (!isPresent(old) || isLeaf(level, old) || level <= largestPage(mm)) return true;
   return isPopulate(request.flags) && !mm.tables.isKept(oldFrame);
 }
 
 /** A request that adds tables and maps nothing. */
 const isPopulate = (flags: number): boolean => (flags & (P | MAP_SMALL_PAGES)) === MAP_SMALL_PAGES;
 
-/** Whether the entry of `level` is the one to write. Unmapping leaves tables that a populate has made. */
-function writesAt(mm: XenMm, level: number, old: number, oldFrame: Frame): boolean {
+/** Whether an entry that the request may write is the one to write. Unmapping leaves tables that a populate has made. */
+function writesOver(mm: XenMm, level: number, old: number, oldFrame: Frame): boolean {
   const { request } = mm;
-  if (!mm.hasPages(level) || !request.fits(level)) return false;
   if (request.isMapping || !isPresent(old) || isLeaf(level, old)) return true;
   return mm.behaviour.absentEntries === 'verbatim' || !mm.tables.isKept(oldFrame);
 }

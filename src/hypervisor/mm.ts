@@ -5,9 +5,10 @@
 import { bug } from '../bug.ts';
 import type { Cpu } from '../cpu/cpu.ts';
 import type { Mailboxes } from '../cpu/mailboxes.ts';
-import type { Frame } from '../mmu/halves.ts';
+import { NX } from '../mmu/entry.ts';
+import { type Frame, narrow } from '../mmu/halves.ts';
 import type { Seam, SeamObserver } from '../mmu/seam.ts';
-import type { Behaviour, Locking } from './behaviour.ts';
+import { type Behaviour, choicesOf, type Locking } from './behaviour.ts';
 import { SYS_STATE_BOOT, SYSTEM_STATE } from './control.ts';
 import { Flush, type FlushOptions } from './flush.ts';
 import type { FrameTable } from './frame-table.ts';
@@ -41,6 +42,10 @@ export interface MmOptions extends FlushOptions {
   readonly tlbClockBits: number;
 }
 
+function refuseNested(locks: Locks): never {
+  return bug(`an operation begins while this CPU holds ${locks.held()}`);
+}
+
 /** Told of each new L4 entry, for roots that copy it. Xen: the EFI page tables' copy; guests' and XPTI's roots. */
 export type L4Hook = (slot: number, table: Frame, flags: number) => void;
 
@@ -64,10 +69,16 @@ export class XenMm implements Seam {
   readonly grace: Grace;
   /** Where it does better than Xen. */
   readonly behaviour: Behaviour;
+  /** The same as bits, where it is asked often. @internal */
+  readonly choices: number;
   /** As it was made. @internal */
   readonly options: MmOptions;
   /** What the CPUs tell one another. @internal */
   readonly mailboxes: Mailboxes;
+  /** Largest level of pages: 3 where the processor maps 1 GiB pages. @internal */
+  readonly topLevel: number;
+  /** Flags that pages may have: without NX, they lose it. @internal */
+  readonly flagsMask: number;
   /** Frame of the L4 table. Xen: idle_pg_table. */
   readonly root: Frame;
   /** Scratch of `mapPages`. @internal */
@@ -101,9 +112,12 @@ export class XenMm implements Seam {
     this.cpu = cpu;
     this.frames = frames;
     this.mailboxes = mailboxes;
-    this.root = root;
+    this.root = narrow(root);
     this.options = options;
     this.behaviour = behaviour;
+    this.choices = choicesOf(behaviour);
+    this.topLevel = options.page1gb ? 3 : 2;
+    this.flagsMask = options.nx ? -1 : ~NX;
     this.#control = control;
     this.locks = new Locks(frames, control, cpu.index, this, mailboxes, locking);
     this.heap = new Heap(frames, control, cpu.index, this, mailboxes, heapFirst, checks);
@@ -118,16 +132,19 @@ export class XenMm implements Seam {
 
   /** SYS_STATE_*. */
   get systemState(): number {
-    const { observer } = this;
-    if (observer?.enter('systemState', 0, 0, 0, 0)) return observer.value;
+    return this.observer === null ? this.#control[SYSTEM_STATE]! : this.#watchedState(this.observer);
+  }
+
+  #watchedState(observer: SeamObserver): number {
+    if (observer.enter('systemState', 0, 0, 0, 0)) return observer.value;
     const state = this.#control[SYSTEM_STATE]!;
-    if (observer !== null) observer.leave(state, 0);
+    observer.leave(state, 0);
     return state;
   }
 
   /** At the start of each operation: whether it locks, decided once, so that a change meanwhile cannot unbalance it. */
   begin(): void {
-    if (this.locks.isHolding) bug(`an operation begins while this CPU holds ${this.locks.held()}`);
+    if (this.locks.isHolding) refuseNested(this.locks);
     this.locks.begin(this.systemState > SYS_STATE_BOOT);
     this.pagesDone = 0;
     if (this.locks.isPerTable) this.grace.enter();
@@ -172,6 +189,6 @@ export class XenMm implements Seam {
 
   /** Whether a page of `level` exists: 1 GiB pages only where the processor has them. */
   hasPages(level: number): boolean {
-    return level < 3 || (level === 3 && this.options.page1gb);
+    return level <= this.topLevel;
   }
 }

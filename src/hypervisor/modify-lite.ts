@@ -4,7 +4,7 @@
  */
 import { bugOn } from '../bug.ts';
 import { type Address, toHalves } from '../mmu/address.ts';
-import { isPresent, NX } from '../mmu/entry.ts';
+import { isPresent } from '../mmu/entry.ts';
 import { hexNumber } from '../mmu/halves.ts';
 import { MODIFY_MASK, PAGES } from './flags.ts';
 import { pageOf, XEN_VIRT } from './layout.ts';
@@ -28,7 +28,7 @@ export function modifyXenMappingsLite(mm: XenMm, s: Address, e: Address, nf: num
   bugOn(!isPresent(nf), fails('the new flags lack P'));
   bugOn(!isPageAligned(s), fails('the start is not aligned to a page'));
   bugOn(page < XEN_VIRT.start || end > XEN_VIRT.end, fails("not within Xen's image"));
-  const flags = nf & MODIFY_MASK & (mm.options.nx ? -1 : ~NX);
+  const flags = nf & MODIFY_MASK & mm.flagsMask;
 
   while (page < end) {
     const pl3e = l3Entry(mm, page, 'skip');

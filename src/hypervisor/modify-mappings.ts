@@ -3,7 +3,7 @@
  * 0, unmaps and frees the tables that become empty. L3 tables stay.
  */
 import type { Address } from '../mmu/address.ts';
-import { G, isPresent, NX } from '../mmu/entry.ts';
+import { G, isPresent } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
 import { claim, claimTable } from './claim.ts';
 import { FLUSH_ORDER, FLUSH_TLB, FLUSH_TLB_GLOBAL, MODIFY_MASK, ORDERS, PAGES } from './flags.ts';
@@ -50,7 +50,7 @@ export function modifyPages(mm: XenMm, first: number, until: number, nf: number)
 function modifyRequest(mm: XenMm, first: number, until: number, nf: number): number {
   if (mm.behaviour.requests === 'strict' && refusesModify(mm, first, until, nf)) return -EINVAL;
   const end = Math.min(until, END_OF_PAGES);
-  const flags = nf & MODIFY_MASK & (mm.options.nx ? -1 : ~NX);
+  const flags = nf & MODIFY_MASK & mm.flagsMask;
   if (mm.behaviour.onFailure === 'keep') return modifyAll(mm, first, end, flags);
   if (!mm.heap.reserve(tablesToModify(mm, first, end))) return -ENOMEM;
   const error = modifyAll(mm, first, end, flags);

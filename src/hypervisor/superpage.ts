@@ -3,8 +3,9 @@
  * `map_pgdir_lock`, or the lock of the entry's table, goes around the one store that exchanges page and table, after a last
  * look at the entry.
  */
-import { D, G, isPresent, NX, P, PS, RW } from '../mmu/entry.ts';
+import { D, G, isPresent, P, PS, RW } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
+import { COALESCES_UNIFORM, MOVES_PAT } from './behaviour.ts';
 import { claimTable } from './claim.ts';
 import {
   FLUSH_ORDER,
@@ -25,7 +26,7 @@ import { NEVER_PUBLISHED } from './proof.ts';
 import type { Entry } from './tables.ts';
 
 /** Bit 12 of a superpage's entry is PAT: bit 0 of what reads as its frame number. */
-const patOf = (frame: Frame): number => frame % 2;
+const patOf = (frame: Frame): number => frame & 1;
 
 /** Whether a present entry of a level maps a page. */
 export const isLeaf = (level: number, flags: number): boolean => level === 1 || (flags & PS) !== 0;
@@ -33,13 +34,13 @@ export const isLeaf = (level: number, flags: number): boolean => level === 1 || 
 /** Flags of a leaf as they would be on a 4 KiB page: PS gone, PAT in bit 7 where it moves. Xen: lNf_to_l1f(). */
 export function smallFlags(mm: XenMm, level: number, frame: Frame, flags: number): number {
   if (level === 1 || !isPresent(flags)) return flags;
-  const pat = mm.behaviour.pat === 'moved' && patOf(frame) !== 0 ? PAGE_PAT : 0;
+  const pat = (mm.choices & MOVES_PAT) !== 0 && patOf(frame) !== 0 ? PAGE_PAT : 0;
   return (flags & ~PS) | pat;
 }
 
 /** First frame of the page that a leaf maps. */
 export const pageFrame = (mm: XenMm, level: number, frame: Frame): Frame =>
-  level > 1 && mm.behaviour.pat === 'moved' ? frame - patOf(frame) : frame;
+  level > 1 && (mm.choices & MOVES_PAT) !== 0 ? frame - patOf(frame) : frame;
 
 /**
  * Exchanges the superpage that `entry` held as (frame, flags) for a table of 512 pieces. Where another CPU was faster, its
@@ -77,8 +78,8 @@ export function split(
 
 /** Whether pages with these flags (as of 4 KiB pages) may become a superpage after they were mapped. */
 export function coalesces(mm: XenMm, flags: number): boolean {
-  if (mm.behaviour.coalesce === 'uniform') return couldBeSuperpage(mm, flags);
-  return flags === (mm.options.nx ? PAGE_HYPERVISOR : PAGE_HYPERVISOR & ~NX);
+  if ((mm.choices & COALESCES_UNIFORM) !== 0) return couldBeSuperpage(mm, flags);
+  return flags === (PAGE_HYPERVISOR & mm.flagsMask);
 }
 
 /**
@@ -88,7 +89,7 @@ export function coalesces(mm: XenMm, flags: number): boolean {
 export const couldBeSuperpage = (mm: XenMm, flags: number): boolean =>
   (flags & (P | MAP_SMALL_PAGES)) === P &&
   (flags & (RW | D)) !== RW &&
-  (mm.behaviour.pat === 'moved' || (flags & PAGE_PAT) === 0);
+  ((mm.choices & MOVES_PAT) !== 0 || (flags & PAGE_PAT) === 0);
 
 /**
  * Exchanges the table that `entry` of `level` leads to for a superpage, where its entries are one run of leaves with the

@@ -2,79 +2,66 @@
  * One CPU's view of the page tables, for mapping code: the part of the seam that reads and writes entries.
  *
  * An entry is named by one number, its table's frame * 512 + its index, and travels as (frame, 24-bit flags). What is
- * linked is read and written as one 64-bit word; a table that nobody can see yet is filled by halves.
+ * linked is read and written whole (entry-words.ts); a table that nobody can see yet is filled by halves.
  */
-import { bug } from '../bug.ts';
-import { entryHi, entryLo, flagsOf, frameOf, P, PS } from '../mmu/entry.ts';
-import { type Frame, hexNumber } from '../mmu/halves.ts';
-import { PAGE_DIRTY } from '../mmu/page-flags.ts';
-import type { PhysicalMemory } from '../mmu/physical-memory.ts';
-import type { Seam } from '../mmu/seam.ts';
+import { entryHi, entryLo, flagsOf, P, PS } from '../mmu/entry.ts';
+import type { Frame } from '../mmu/halves.ts';
+import type { Seam, SeamObserver } from '../mmu/seam.ts';
 import type { Behaviour } from './behaviour.ts';
-import { PAGES } from './flags.ts';
-import { COUNT_HI, type FrameTable, MARK_KEPT, MARK_PUBLISHED, PGC_STATE_HI } from './frame-table.ts';
-import { infoOf, TableCounters } from './table-counters.ts';
-import { fillRun, isRun, pageTraits, superpageTraits } from './table-loops.ts';
+import { ENTRIES, type Entry, EntryWords } from './entry-words.ts';
+import { type FrameTable, MARK_KEPT, MARK_PUBLISHED } from './frame-table.ts';
+import { fillRun, pageTraits, superpageTraits } from './table-loops.ts';
 
-/** Entries of a table. */
-export const ENTRIES = 512;
+export { ENTRIES, type Entry };
+
 const WORDS = 2 * ENTRIES;
-const MAX_QUADS = 2 ** 30;
-/** An entry's number: its table's frame and its index. */
-export type Entry = number;
-
-// One 64-bit move for a whole entry; see mmu/physical-access.ts.
-const scratchQuad = new BigInt64Array(1);
-const scratch = new Int32Array(scratchQuad.buffer);
 
 /** One CPU's way to entries: reads and writes of a whole entry each, told to the seam's observer, with the tables' counters kept. */
-export class Tables {
-  /** The frame number of the entry that `read` read last. Copy it at once. */
-  frame: Frame = 0;
-
-  readonly #memory: PhysicalMemory;
-  readonly #frames: FrameTable;
+export class Tables extends EntryWords {
   readonly #seam: Seam;
   readonly #pat: Behaviour['pat'];
-  /** None where tables are scanned instead. */
-  readonly #counters: TableCounters | undefined;
 
   constructor(frames: FrameTable, seam: Seam, { detection, pat }: Pick<Behaviour, 'detection' | 'pat'>) {
-    this.#memory = frames.memory;
-    this.#frames = frames;
+    super(frames, detection);
     this.#seam = seam;
     this.#pat = pat;
-    this.#counters = detection === 'counters' ? new TableCounters(frames) : undefined;
   }
 
   /** One load: the entry's flags, its frame in `frame`. */
   read(entry: Entry): number {
     const { observer } = this.#seam;
-    if (observer?.enter('read', entry, 0, 0, 0)) {
-      this.frame = observer.frame;
-      return observer.value;
-    }
-    const quad = this.#quad(entry);
-    scratchQuad[0] = this.#memory.quads[quad]!;
-    const lo = scratch[0]!;
-    const hi = scratch[1]!;
-    this.frame = frameOf(lo, hi);
-    const flags = flagsOf(lo, hi);
-    if (observer !== null) observer.leave(flags, this.frame);
+    if (observer !== null) return this.#watchedRead(observer, entry);
+    this.load(this.quad(entry));
+    return flagsOf(this.lo, this.hi);
+  }
+
+  #watchedRead(observer: SeamObserver, entry: Entry): number {
+    if (observer.enter('read', entry, 0, 0, 0)) return this.#take(observer);
+    this.load(this.quad(entry));
+    const flags = flagsOf(this.lo, this.hi);
+    observer.leave(flags, this.frame);
     return flags;
+  }
+
+  /** What was read before, as an observer has kept it. */
+  #take({ value, frame }: SeamObserver): number {
+    this.hold(entryLo(frame, value), entryHi(frame, value));
+    return value;
   }
 
   /** One store of a leaf, or of a clear, into a table of `level`. */
   write(entry: Entry, level: number, frame: Frame, flags: number): void {
     const { observer } = this.#seam;
     if (observer?.enter('write', entry, frame, flags, level)) return;
-    const quad = this.#quad(entry);
-    scratch[0] = entryLo(frame, flags);
-    scratch[1] = entryHi(frame, flags);
-    if (this.#counters !== undefined && level < 3) this.#counters.replace(quad, level, scratch[0]!, scratch[1]!);
-    this.#memory.quads[quad] = scratchQuad[0]!;
-    this.#noteWrite(entry, quad, 1);
+    this.#write(entry, level, entryLo(frame, flags), entryHi(frame, flags));
     if (observer !== null) observer.leave(0, 0);
+  }
+
+  #write(entry: Entry, level: number, lo: number, hi: number): void {
+    const quad = this.quad(entry);
+    if (this.counters !== undefined && level < 3) this.counters.replace(quad, level, lo, hi);
+    this.put(quad, lo, hi);
+    this.noteWrite(entry, quad, 1);
   }
 
   /**
@@ -83,34 +70,29 @@ export class Tables {
    */
   exchange(entry: Entry, level: number, frame: Frame, flags: number): number {
     const { observer } = this.#seam;
-    if (observer?.enter('exchange', entry, frame, flags, level)) {
-      this.frame = observer.frame;
-      return observer.value;
-    }
-    const quad = this.#quad(entry);
-    scratch[0] = entryLo(frame, flags);
-    scratch[1] = entryHi(frame, flags);
-    if (this.#counters !== undefined && level < 3) this.#counters.replace(quad, level, scratch[0]!, scratch[1]!);
-    scratchQuad[0] = Atomics.exchange(this.#memory.quads, quad, scratchQuad[0]!);
-    const lo = scratch[0]!;
-    const hi = scratch[1]!;
-    this.#noteWrite(entry, quad, 1);
-    this.frame = frameOf(lo, hi);
-    if (observer !== null) observer.leave(flagsOf(lo, hi), this.frame);
-    return flagsOf(lo, hi);
+    if (observer?.enter('exchange', entry, frame, flags, level)) return this.#take(observer);
+    const quad = this.quad(entry);
+    const lo = entryLo(frame, flags);
+    const hi = entryHi(frame, flags);
+    if (this.counters !== undefined && level < 3) this.counters.replace(quad, level, lo, hi);
+    this.swap(quad, lo, hi);
+    this.noteWrite(entry, quad, 1);
+    const old = flagsOf(this.lo, this.hi);
+    if (observer !== null) observer.leave(old, this.frame);
+    return old;
   }
 
   /** The store that links a table, after everything that was written to it. */
   publish(entry: Entry, level: number, table: Frame, flags: number): void {
     const { observer } = this.#seam;
     if (observer?.enter('publish', entry, table, flags, level)) return;
-    this.#frames.mark(table, MARK_PUBLISHED);
-    const quad = this.#quad(entry);
-    scratch[0] = entryLo(table, flags);
-    scratch[1] = entryHi(table, flags);
-    if (this.#counters !== undefined && level < 3) this.#counters.replace(quad, level, scratch[0]!, scratch[1]!);
-    Atomics.store(this.#memory.quads, quad, scratchQuad[0]!);
-    this.#noteWrite(entry, quad, 1);
+    this.frames.mark(table, MARK_PUBLISHED);
+    const quad = this.quad(entry);
+    const lo = entryLo(table, flags);
+    const hi = entryHi(table, flags);
+    if (this.counters !== undefined && level < 3) this.counters.replace(quad, level, lo, hi);
+    this.publishWord(quad, lo, hi);
+    this.noteWrite(entry, quad, 1);
     if (observer !== null) observer.leave(0, 0);
   }
 
@@ -118,13 +100,13 @@ export class Tables {
   fill(table: Frame, frame: Frame, flags: number, step: number): void {
     const { observer } = this.#seam;
     if (observer?.enter('fill', table, frame, flags, step)) return;
-    const { words } = this.#memory;
-    const quad = this.#quad(table * ENTRIES);
+    const { words } = this.memory;
+    const quad = this.quad(table * ENTRIES);
     const first = 2 * quad;
     if (flags === 0) words.fill(0, first, first + WORDS);
     else fillRun(words, first, entryLo(frame, flags), entryHi(frame, flags), step << 12);
-    this.#counters?.fill(quad, (flags & P) !== 0);
-    this.#noteWrite(table * ENTRIES, quad, ENTRIES);
+    this.counters?.fill(quad, (flags & P) !== 0);
+    this.noteWrite(table * ENTRIES, quad, ENTRIES);
     if (observer !== null) observer.leave(0, 0);
   }
 
@@ -135,7 +117,7 @@ export class Tables {
   writeRun(entry: Entry, frame: Frame, flags: number, count: number): number {
     const { observer } = this.#seam;
     if (observer?.enter('writeRun', entry, frame, flags, count)) return observer.value;
-    const written = this.#writeRun(entry, frame, flags, count);
+    const written = this.putRun(entry, frame, flags, count);
     if (observer !== null) observer.leave(written, 0);
     return written;
   }
@@ -144,7 +126,7 @@ export class Tables {
   mayBeRun(entry: Entry, level: number): boolean {
     const { observer } = this.#seam;
     if (observer?.enter('counters', entry, level, 0, 0)) return observer.value !== 0;
-    const may = this.#mayBeRun(entry, level);
+    const may = this.mayBeOneRun(entry, level);
     if (observer !== null) observer.leave(may ? 1 : 0, 0);
     return may;
   }
@@ -156,7 +138,7 @@ export class Tables {
   runBase(table: Frame, level: number, flags: number): Frame {
     const { observer } = this.#seam;
     if (observer?.enter('scan', table, level, flags, 0)) return observer.value;
-    const base = this.#mayBeRun(table * ENTRIES, level) ? this.#scan(table, level, flags) : -1;
+    const base = this.mayBeOneRun(table * ENTRIES, level) ? this.scan(table, level, flags) : -1;
     if (observer !== null) observer.leave(base, 0);
     return base;
   }
@@ -168,8 +150,8 @@ export class Tables {
   traits(table: Frame, level: number, flags: number): number {
     const { observer } = this.#seam;
     if (observer?.enter('scanTraits', table, level, flags, 0)) return observer.value;
-    const { words } = this.#memory;
-    const first = 2 * this.#quad(table * ENTRIES);
+    const { words } = this.memory;
+    const first = 2 * this.quad(table * ENTRIES);
     const traits = level === 1 ? pageTraits(words, first, flags) : superpageTraits(words, first, flags, this.#pat);
     if (observer !== null) observer.leave(traits, 0);
     return traits;
@@ -178,26 +160,29 @@ export class Tables {
   /** Index of the next entry of a table of level 2 or 3, from one, that leads to a table, left in `frame`; or -1. */
   nextTable(table: Frame, level: number, from: number): number {
     const { observer } = this.#seam;
-    if (observer?.enter('nextTable', table, level, from, 0)) {
-      this.frame = observer.frame;
-      return observer.value;
-    }
-    const { words } = this.#memory;
-    const first = 2 * this.#quad(table * ENTRIES);
+    if (observer?.enter('nextTable', table, level, from, 0)) return this.#takeTable(observer);
+    const { words } = this.memory;
+    const first = 2 * this.quad(table * ENTRIES);
     let index = from;
     while (index < ENTRIES && (words[first + 2 * index]! & (P | PS)) !== P) index += 1;
     const isFound = index < ENTRIES;
-    this.frame = isFound ? frameOf(words[first + 2 * index]!, words[first + 2 * index + 1]!) : 0;
+    if (isFound) this.hold(words[first + 2 * index]!, words[first + 2 * index + 1]!);
+    else this.hold(0, 0);
     if (observer !== null) observer.leave(isFound ? index : -1, this.frame);
     return isFound ? index : -1;
+  }
+
+  #takeTable({ value, frame }: SeamObserver): number {
+    this.hold(entryLo(frame, 0), entryHi(frame, 0));
+    return value;
   }
 
   /** Whether no entry is present; without counters, as Xen sees it, whether all are zero. */
   isEmpty(table: Frame, level: number): boolean {
     const { observer } = this.#seam;
     if (observer?.enter('scanEmpty', table, level, 0, 0)) return observer.value !== 0;
-    const quad = this.#quad(table * ENTRIES);
-    const empty = this.#counters === undefined ? this.#isZero(quad) : this.#counters.present(quad, level) === 0;
+    const quad = this.quad(table * ENTRIES);
+    const empty = this.counters === undefined ? this.isZero(quad) : this.counters.present(quad, level) === 0;
     if (observer !== null) observer.leave(empty ? 1 : 0, 0);
     return empty;
   }
@@ -206,7 +191,7 @@ export class Tables {
   keep(table: Frame): void {
     const { observer } = this.#seam;
     if (observer?.enter('keep', table, 0, 0, 0)) return;
-    this.#frames.mark(table, MARK_KEPT);
+    this.frames.mark(table, MARK_KEPT);
     if (observer !== null) observer.leave(0, 0);
   }
 
@@ -214,71 +199,8 @@ export class Tables {
   isKept(table: Frame): boolean {
     const { observer } = this.#seam;
     if (observer?.enter('isKept', table, 0, 0, 0)) return observer.value !== 0;
-    const isKept = this.#frames.has(table, MARK_KEPT);
+    const isKept = this.frames.has(table, MARK_KEPT);
     if (observer !== null) observer.leave(isKept ? 1 : 0, 0);
     return isKept;
-  }
-
-  #mayBeRun(entry: Entry, level: number): boolean {
-    return this.#counters === undefined || this.#counters.links(this.#quad(entry), level) === ENTRIES - 1;
-  }
-
-  #writeRun(entry: Entry, frame: Frame, flags: number, count: number): number {
-    const { words, quads } = this.#memory;
-    const quad = this.#quad(entry);
-    let free = 0;
-    while (free < count && (words[2 * (quad + free)]! & P) === 0) free += 1;
-    if (free === 0) return 0;
-    let lo = entryLo(frame, flags);
-    let hi = entryHi(frame, flags);
-    for (let at = quad; at < quad + free; at++) {
-      scratch[0] = lo;
-      scratch[1] = hi;
-      quads[at] = scratchQuad[0]!;
-      const wasHigh = lo < 0;
-      lo = (lo + 4096) | 0;
-      if (wasHigh && lo >= 0) hi = (hi + 1) | 0; // past 4 GiB
-    }
-    this.#noteWrite(entry, quad, free);
-    this.#counters?.addRun(quad, free);
-    return free;
-  }
-
-  /** By halves: whoever asks holds the lock, and hardware changes A and D only, which must be set here. */
-  #scan(table: Frame, level: number, flags: number): Frame {
-    const { words } = this.#memory;
-    const first = 2 * this.#quad(table * ENTRIES);
-    const step = PAGES[level]!;
-    const lo = words[first]!;
-    const hi = words[first + 1]!;
-    if (flagsOf(lo, hi) !== flags) return -1;
-    const base = frameOf(lo, hi);
-    // Bit 0 of a superpage's frame number is its PAT bit.
-    if ((level === 1 ? base : base - (base % 2)) % (step * ENTRIES) !== 0) return -1;
-    return isRun(words, first, lo, hi, step << 12) ? base : -1;
-  }
-
-  #isZero(quad: number): boolean {
-    const { words } = this.#memory;
-    for (let at = 2 * quad; at < 2 * quad + WORDS; at++) if (words[at] !== 0) return false;
-    return true;
-  }
-
-  /**
-   * Index of an entry among the quadwords of memory, an int32: that it is one, and that loops over entries count in int32,
-   * makes them ten times as fast. A bug where the table was freed, or lies past the first 8 GiB of the buffer.
-   */
-  #quad(entry: Entry): number {
-    const quad = this.#memory.quadOf(entry) | 0;
-    if (quad < 0 || quad >= MAX_QUADS || (this.#frames.words[infoOf(quad) + COUNT_HI]! & PGC_STATE_HI) !== 0)
-      bug(`use of table ${hexNumber(Math.floor(entry / ENTRIES))}, which is free or no RAM`);
-    return quad;
-  }
-
-  /** Tables are pages like others: whoever tracks dirty pages, or code in them, hears of writes. */
-  #noteWrite(entry: Entry, quad: number, count: number): void {
-    const page = quad >>> 9;
-    if (this.#memory.pages.bytes[page] === PAGE_DIRTY) return;
-    this.#memory.noteWrite(page, Math.floor(entry / ENTRIES), (quad & (ENTRIES - 1)) * 8, count * 8);
   }
 }

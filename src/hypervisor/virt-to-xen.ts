@@ -33,7 +33,10 @@ export interface Slot {
 
 /** Index of a page's entry in a table of `level`. */
 export const indexAt = (page: number, level: number): number =>
-  level === 4 ? Math.floor(page / 2 ** 27) & 511 : (lowBits(page) >>> ORDERS[level]!) & 511;
+  level === 4 ? l4Index(page) : (lowBits(page) >>> ORDERS[level]!) & 511;
+
+const l4Index = (page: number): number => (page / 0x800_0000) & 511;
+const l3Index = (page: number): number => (lowBits(page) >>> 18) & 511;
 
 /**
  * The L3 entry of an address; undefined where a table could not be allocated. Adds the L3 table.
@@ -74,6 +77,12 @@ export function lookUp(mm: XenMm, virt: Address): Slot {
 
 /** The L3 entry of a page: NO_ENTRY, or HOLE where the L3 table is missing and not to be added. */
 export function l3Entry(mm: XenMm, page: number, missing: 'add' | 'skip'): Entry {
+  const table = l3Table(mm, page, missing);
+  return table < 0 ? table : table * ENTRIES + l3Index(page);
+}
+
+/** The L3 table of a page: NO_ENTRY, or HOLE where it is missing and not to be added. */
+export function l3Table(mm: XenMm, page: number, missing: 'add' | 'skip'): Frame {
   const { tables } = mm;
   const entry = rootEntry(mm, page);
   if (!isPresent(tables.read(entry))) {
@@ -81,7 +90,7 @@ export function l3Entry(mm: XenMm, page: number, missing: 'add' | 'skip'): Entry
     if (!populate(mm, entry, 4)) return NO_ENTRY;
     tables.read(entry);
   }
-  return tables.frame * ENTRIES + indexAt(page, 3);
+  return tables.frame;
 }
 
 /** The entry below a table entry of `level`, which is read again: a superpage there is a bug, as in Xen. */
@@ -89,7 +98,7 @@ export function childOf(mm: XenMm, entry: Entry, level: number, page: number): E
   const flags = mm.tables.read(entry);
   if (level < 4 && (flags & PS) !== 0)
     bug(`virt_to_xen_l${level - 1}e(${hexNumber(page)}000): a superpage of level ${level} is in the way`);
-  return mm.tables.frame * ENTRIES + indexAt(page, level - 1);
+  return mm.tables.below(indexAt(page, level - 1));
 }
 
 /**
@@ -99,7 +108,7 @@ export function childOf(mm: XenMm, entry: Entry, level: number, page: number): E
  */
 export function childUnchecked(mm: XenMm, entry: Entry, level: number, page: number): Entry {
   mm.tables.read(entry);
-  return mm.tables.frame * ENTRIES + indexAt(page, level - 1);
+  return mm.tables.below(indexAt(page, level - 1));
 }
 
 /**
@@ -122,7 +131,7 @@ export function populate(mm: XenMm, entry: Entry, level: number): boolean {
   return true;
 }
 
-const rootEntry = (mm: XenMm, page: number): Entry => mm.root * ENTRIES + indexAt(page, 4);
+const rootEntry = (mm: XenMm, page: number): Entry => mm.root * ENTRIES + l4Index(page);
 
 /** Where the entry of a page at `level` lies, adding tables; undefined where one could not be allocated. */
 function slotAt(mm: XenMm, page: number, level: number): Slot | undefined {
