@@ -52,7 +52,7 @@ export const RACE_MUTANTS = [
     ],
     [
       'what modify changed is not noted',
-      '  gather.leaveOpen(CHANGE, page, FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!));\n',
+      '  if (!gather.joins(CHANGE, flush)) gather.leaveOpen(CHANGE, mm.reached, flush);\n',
       '',
     ],
     ['an empty table keeps map_pgdir_lock', '    locks.unlockPgdir();\n', ''],
@@ -156,8 +156,8 @@ export const RACE_MUTANTS = [
     ],
     [
       'several pages are flushed as the first one',
-      '(this.#flags | flags) & ~FLUSH_ORDER_MASK;',
-      'this.#flags | flags;',
+      '(this.#flags | flags) & ~FLUSH_ORDER_MASK);',
+      'this.#flags | flags);',
     ],
     [
       'tables are not freed',

@@ -911,7 +911,7 @@ export const MUTANTS = [
   ...of('src/hypervisor/modify-mappings.ts', [
     [
       'what is modified is not flushed',
-      'gather.leaveOpen(CHANGE, page, FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!));',
+      'if (!gather.joins(CHANGE, flush)) gather.leaveOpen(CHANGE, mm.reached, flush);',
       '',
     ],
     [
@@ -940,13 +940,13 @@ export const MUTANTS = [
     ],
     [
       'modify takes a superpage of which it has the end alone',
-      'page % PAGES[level]! === 0 && end - page >= PAGES[level]!;',
+      'isAtStart(lowBits(page), level) && end - page >= PAGES[level]!;',
       'end - page >= PAGES[level]!;',
     ],
     [
       'modify takes a superpage of which it has the beginning alone',
-      'page % PAGES[level]! === 0 && end - page >= PAGES[level]!;',
-      'page % PAGES[level]! === 0;',
+      'isAtStart(lowBits(page), level) && end - page >= PAGES[level]!;',
+      'isAtStart(lowBits(page), level);',
     ],
     [
       'a split by modify is not flushed before the change',
@@ -1049,8 +1049,8 @@ export const MUTANTS = [
     ['a change and a resize are flushed together', 'if ((this.#open & ~kind) !== 0) this.complete();', ''],
     [
       'a flush of several pages has the order of one',
-      'this.#flags = (this.#flags | flags) & ~FLUSH_ORDER_MASK; // several pages: everything',
-      'this.#flags |= flags & ~FLUSH_ORDER_MASK;',
+      'this.#note(kind, (this.#flags | flags) & ~FLUSH_ORDER_MASK);',
+      'this.#note(kind, this.#flags | (flags & ~FLUSH_ORDER_MASK));',
     ],
     [
       'tables are freed without the flush',

@@ -34,7 +34,7 @@ export class Gather {
 
   /** CHANGE | RESIZE of what was stored and not yet flushed. */
   #open = 0;
-  #page = Number.NaN;
+  #page: number = Number.NaN; // a double from the start, as in map-request.ts
   #flags = 0;
   /** Tables detached and not yet freed, in order. Grows to the largest number that one flush has freed. */
   readonly #detached: Frame[] = [];
@@ -91,11 +91,21 @@ export class Gather {
 
   /** After a store whose flush comes with the next `complete` in any case. */
   leaveOpen(kind: number, page: number, flags: number): void {
-    if (this.#open === 0) {
-      this.#page = page;
-      this.#flags = flags;
-    } else this.#flags = (this.#flags | flags) & ~FLUSH_ORDER_MASK; // several pages: everything
+    if (this.joins(kind, flags)) return;
+    this.#page = page;
+    this.#note(kind, flags);
+  }
+
+  /** The same where something is open already: several pages flush everything, and which they are is forgotten. Else false. */
+  joins(kind: number, flags: number): boolean {
+    if (this.#open === 0) return false;
+    this.#note(kind, (this.#flags | flags) & ~FLUSH_ORDER_MASK);
+    return true;
+  }
+
+  #note(kind: number, flags: number): void {
     this.#open |= kind;
+    this.#flags = flags;
     this.#covered = this.#count;
   }
 

@@ -32,7 +32,7 @@ import { refusesAddress, refusesMap } from './strict.ts';
 import { coalesce, coalesces, isFixed, isLeaf, pageFrame, smallFlags, split } from './superpage.ts';
 import { traitsOf } from './table-loops.ts';
 import { ENTRIES, type Entry } from './tables.ts';
-import { childOf, childUnchecked, HOLE, l3Table, NO_ENTRY, populate } from './virt-to-xen.ts';
+import { childOf, childUnchecked, HOLE, l3Table, l4Index, NO_ENTRY, populate } from './virt-to-xen.ts';
 
 /**
  * Maps `nrMfns` pages from `virt` to frames from `mfn` with `flags` (24 bits). Without P in the flags, unmaps; with
@@ -89,7 +89,7 @@ function mapAll(mm: XenMm): number {
   const missing = addsTables(mm, request.flags) ? 'add' : 'skip';
   let error = 0;
   while (request.left > 0 && error === 0) {
-    const table = l3Table(mm, request.page, missing);
+    const table = l3Table(mm, l4Index(request.page), missing);
     if (table === NO_ENTRY) error = -ENOMEM;
     else if (table === HOLE) request.advance(request.within(4));
     else error = mapBelow(mm, table);
@@ -182,7 +182,8 @@ function step(mm: XenMm, pl3e: Entry): number {
     // What was read still holds; else the entry is read again, as virt_to_xen_l2e() does, or *pl2e.
     const isKnown = locks.isExclusive && isPresent(old) && !isLeaf(level, old);
     if (isKnown) entry = oldFrame * ENTRIES + request.index(level - 1);
-    else entry = (level === 3 ? childOf : childUnchecked)(mm, entry, level, page);
+    else if (level === 3) entry = childOf(mm, entry, level, page);
+    else entry = childUnchecked(mm, entry, request.index(level - 1));
     if (isPopulate(flags)) tables.keep(tableOf(entry));
   }
 }

@@ -6,15 +6,16 @@ import type { Address } from '../mmu/address.ts';
 import { G, isPresent } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
 import { claim, claimTable } from './claim.ts';
+import { tableOf } from './entry-words.ts';
 import { FLUSH_ORDER, FLUSH_TLB, FLUSH_TLB_GLOBAL, MODIFY_MASK, ORDERS, PAGES } from './flags.ts';
 import { CHANGE } from './gather.ts';
-import { END_OF_PAGES, pageOf } from './layout.ts';
+import { END_OF_PAGES, lowBits, pageOf } from './layout.ts';
 import { EINVAL, ENOMEM, type XenMm } from './mm.ts';
 import { tablesNeeded } from './reserve.ts';
 import { refusesAddress, refusesModify } from './strict.ts';
 import { coalesce, couldBeSuperpage, isFixed, isLeaf, smallFlags, split } from './superpage.ts';
 import { ENTRIES, type Entry } from './tables.ts';
-import { childUnchecked, HOLE, indexAt, l3Entry, NO_ENTRY } from './virt-to-xen.ts';
+import { childUnchecked, HOLE, indexOf, l3Entry, NO_ENTRY } from './virt-to-xen.ts';
 
 /**
  * Changes the flags of what is mapped from `s` to `e`.
@@ -91,7 +92,10 @@ const tablesToModify = (mm: XenMm, first: number, end: number): number =>
 
 /** Whether a range up to `end` has the whole of the page of `level` that begins at `page`. */
 const isWhole = (page: number, end: number, level: number): boolean =>
-  page % PAGES[level]! === 0 && end - page >= PAGES[level]!;
+  isAtStart(lowBits(page), level) && end - page >= PAGES[level]!;
+
+/** Whether an entry of `level` begins at a page with these low bits. */
+const isAtStart = (bits: number, level: number): boolean => (bits & (PAGES[level]! - 1)) === 0;
 
 /**
  * As much as lies below one L3 table, under its lock or those of the tables below; or one step, where each is locked by
@@ -100,13 +104,13 @@ const isWhole = (page: number, end: number, level: number): boolean =>
 function modifyBelow(mm: XenMm, pl3e: Entry, first: number, end: number, nf: number): number {
   const { locks, gather, flush, behaviour } = mm;
   const isOneStep = behaviour.flush === 'each';
-  const table = Math.floor(pl3e / ENTRIES);
+  const table = tableOf(pl3e);
   const limit = Math.min(end, nextBoundary(first, 4));
   mm.reached = first;
   locks.lockBelow(table);
   try {
     let error = 0;
-    do error = step(mm, table * ENTRIES + indexAt(mm.reached, 3), mm.reached, end, nf);
+    do error = step(mm, table * ENTRIES + indexOf(lowBits(mm.reached), 3), end, nf);
     while (error === 0 && !isOneStep && mm.reached < limit);
     gather.complete();
     if (isOneStep && error === 0 && mm.reached >= end) flush.all(0, FLUSH_TLB_GLOBAL); // once, under the last lock
@@ -116,16 +120,20 @@ function modifyBelow(mm: XenMm, pl3e: Entry, first: number, end: number, nf: num
   }
 }
 
-/** Changes what one entry maps; or splits it, and reaches nothing yet. Or nothing, where another CPU was faster. */
-function step(mm: XenMm, pl3e: Entry, page: number, end: number, nf: number): number {
-  const { tables, behaviour, path, locks } = mm;
+/**
+ * Changes what one entry maps from `mm.reached`; or splits it, and reaches nothing yet. Or nothing, where another CPU was
+ * faster. The page is no argument: a number so large would be allocated at each call.
+ */
+function step(mm: XenMm, pl3e: Entry, end: number, nf: number): number {
+  const { tables, behaviour, path, locks, reached: page } = mm;
   let entry = pl3e;
   for (let level = 3; ; level--) {
     path[level] = entry;
     const old = tables.read(entry);
     const frame = tables.frame;
     if (level > 1 && isPresent(old) && !isLeaf(level, old)) {
-      entry = locks.isPerTable ? frame * ENTRIES + indexAt(page, level - 1) : childUnchecked(mm, entry, level, page);
+      const index = indexOf(lowBits(page), level - 1);
+      entry = locks.isPerTable ? frame * ENTRIES + index : childUnchecked(mm, entry, index);
       continue;
     }
     if ((level === 1 || isPresent(old)) && !claim(mm, entry, frame, old)) return 0;
@@ -133,19 +141,22 @@ function step(mm: XenMm, pl3e: Entry, page: number, end: number, nf: number): nu
       const flushes = behaviour.modifySplit === 'flushed';
       return split(mm, entry, level, page, frame, old, flushes) ? 0 : -ENOMEM;
     }
-    if (level === 1 || isPresent(old)) change(mm, entry, level, page, frame, old, nf);
-    mm.reached = nextBoundary(page, level);
-    if (!isPresent(nf)) freeEmptyAbove(mm, level, mm.reached, end);
-    else if (behaviour.coalesceAfterModify === 'yes') coalesceAbove(mm, level, mm.reached, end);
+    if (level === 1 || isPresent(old)) change(mm, entry, level, frame, old, nf);
+    mm.reached = page + toBoundary(lowBits(page), level);
+    if (!isPresent(nf)) freeEmptyAbove(mm, level, end);
+    else if (behaviour.coalesceAfterModify === 'yes') coalesceAbove(mm, level, end);
     return 0;
   }
 }
 
 /** The first page of the next entry of a level. */
-const nextBoundary = (page: number, level: number): number => page - (page % PAGES[level]!) + PAGES[level]!;
+const nextBoundary = (page: number, level: number): number => page + toBoundary(lowBits(page), level);
+
+/** Pages up to it, by the low bits of a page. */
+const toBoundary = (bits: number, level: number): number => PAGES[level]! - (bits & (PAGES[level]! - 1));
 
 /** One store: the leaf with its new flags, or cleared. A hole stays a hole, except where all is as in Xen. */
-function change(mm: XenMm, entry: Entry, level: number, page: number, frame: Frame, old: number, nf: number): void {
+function change(mm: XenMm, entry: Entry, level: number, frame: Frame, old: number, nf: number): void {
   const { tables, gather, behaviour } = mm;
   if (!isPresent(old) && behaviour.absentEntries === 'zero') return;
   const now = (old & ~MODIFY_MASK) | nf;
@@ -155,18 +166,19 @@ function change(mm: XenMm, entry: Entry, level: number, page: number, frame: Fra
   else tables.write(entry, level, 0, 0);
   if (behaviour.flush === 'each') return; // flushed once, in the end
   const global = (old & G) !== 0 ? FLUSH_TLB_GLOBAL : 0;
-  gather.leaveOpen(CHANGE, page, FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!));
+  const flush = FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!);
+  if (!gather.joins(CHANGE, flush)) gather.leaveOpen(CHANGE, mm.reached, flush);
 }
 
 /**
  * Frees the tables above that became empty, from below: an L1 after its last page, an L2 after its last L1, where the range
  * ends or leaves them. Each is detached under `map_pgdir_lock`, or its own lock and that of the table above.
  */
-function freeEmptyAbove(mm: XenMm, level: number, page: number, end: number): void {
-  const { tables, locks, gather, behaviour } = mm;
+function freeEmptyAbove(mm: XenMm, level: number, end: number): void {
+  const { tables, locks, gather, behaviour, reached: page } = mm;
   const isDone = behaviour.emptyL2 === 'free' ? page >= end : page === end;
   for (let above = level + 1; above <= 3; above++) {
-    if (!isDone && page % PAGES[above]! !== 0) return;
+    if (!isDone && !isAtStart(lowBits(page), above)) return;
     const entry = mm.path[above]!;
     if (!claimTable(mm, entry)) return;
     locks.lockPgdir();
@@ -189,12 +201,12 @@ const isRemovable = (mm: XenMm, table: Frame): boolean =>
   !isFixed(mm, table) && (mm.behaviour.absentEntries === 'verbatim' || !mm.tables.isKept(table));
 
 /** Makes superpages of what became uniform, where the range ends or leaves a table. */
-function coalesceAbove(mm: XenMm, level: number, page: number, end: number): void {
-  const { tables } = mm;
+function coalesceAbove(mm: XenMm, level: number, end: number): void {
+  const { tables, reached: page } = mm;
   const now = tables.read(mm.path[level]!);
   const flags = smallFlags(mm, level, tables.frame, now);
   for (let above = level + 1; above <= 3; above++) {
-    if (!couldBeSuperpage(mm, flags) || !mm.hasPages(above) || (page < end && page % PAGES[above]! !== 0)) return;
+    if (!couldBeSuperpage(mm, flags) || !mm.hasPages(above) || (page < end && !isAtStart(lowBits(page), above))) return;
     if (!coalesce(mm, mm.path[above]!, above, page - 1, flags)) return;
   }
 }

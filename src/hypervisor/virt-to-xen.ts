@@ -33,9 +33,13 @@ export interface Slot {
 
 /** Index of a page's entry in a table of `level`. */
 export const indexAt = (page: number, level: number): number =>
-  level === 4 ? l4Index(page) : (lowBits(page) >>> ORDERS[level]!) & 511;
+  level === 4 ? l4Index(page) : indexOf(lowBits(page), level);
 
-const l4Index = (page: number): number => (page / 0x800_0000) & 511;
+/** The same for levels 1 to 3, by the low bits of a page: an int32 is passed on as it is, a double is allocated. */
+export const indexOf = (bits: number, level: number): number => (bits >>> ORDERS[level]!) & 511;
+
+/** In the root. */
+export const l4Index = (page: number): number => (page / 0x800_0000) & 511;
 const l3Index = (page: number): number => (lowBits(page) >>> 18) & 511;
 
 /**
@@ -77,14 +81,14 @@ export function lookUp(mm: XenMm, virt: Address): Slot {
 
 /** The L3 entry of a page: NO_ENTRY, or HOLE where the L3 table is missing and not to be added. */
 export function l3Entry(mm: XenMm, page: number, missing: 'add' | 'skip'): Entry {
-  const table = l3Table(mm, page, missing);
+  const table = l3Table(mm, l4Index(page), missing);
   return table < 0 ? table : table * ENTRIES + l3Index(page);
 }
 
-/** The L3 table of a page: NO_ENTRY, or HOLE where it is missing and not to be added. */
-export function l3Table(mm: XenMm, page: number, missing: 'add' | 'skip'): Frame {
+/** The L3 table that a slot of the root leads to: NO_ENTRY, or HOLE where it is missing and not to be added. */
+export function l3Table(mm: XenMm, slot: number, missing: 'add' | 'skip'): Frame {
   const { tables } = mm;
-  const entry = rootEntry(mm, page);
+  const entry = mm.root * ENTRIES + slot;
   if (!isPresent(tables.read(entry))) {
     if (missing === 'skip') return HOLE;
     if (!populate(mm, entry, 4)) return NO_ENTRY;
@@ -102,13 +106,13 @@ export function childOf(mm: XenMm, entry: Entry, level: number, page: number): E
 }
 
 /**
- * The entry below, where the entry above was looked at before and nobody else is thought to change it: read again, and
+ * The entry with an index in the table below, where the entry above was looked at before and nobody else is thought to change it: read again, and
  * followed whatever it is. Without the L3 lock it may be a superpage by now, and its data are taken for entries.
  * Xen: l2e_to_l1e(*pl2e), l3e_to_l2e(*pl3e).
  */
-export function childUnchecked(mm: XenMm, entry: Entry, level: number, page: number): Entry {
+export function childUnchecked(mm: XenMm, entry: Entry, index: number): Entry {
   mm.tables.read(entry);
-  return mm.tables.below(indexAt(page, level - 1));
+  return mm.tables.below(index);
 }
 
 /**
