@@ -26,6 +26,7 @@ export interface Case {
 
 export type Op = AccessOp | OtherOp;
 
+/** What an access does; `implicit` is a supervisor's read of a descriptor table. */
 export type AccessKind = 'read' | 'write' | 'fetch' | 'implicit';
 
 /** Numbers of 64 bits are hex texts. Exactly one of `pa`, `pf` and `gp` is there. */

@@ -19,6 +19,7 @@ export interface ExpectedRun {
   readonly rights?: string;
 }
 
+/** What may be mapped besides. */
 export interface MapsOptions {
   /** What may be mapped besides the expected runs: `nothing` (default) or `anything`. */
   readonly elsewhere?: 'nothing' | 'anything';

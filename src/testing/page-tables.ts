@@ -11,8 +11,10 @@ import { maskIndex, PAGING_MODES, PagingFormat, type PagingModeName } from '../m
 import { bitsOfFlags, type Flags } from './entry-flags.ts';
 import { hexText, high, joined, low, wide } from './wide.ts';
 
+/** Paging modes that have tables. */
 export type TableMode = Exclude<PagingModeName, 'none'>;
 
+/** What tables are built for, and where. */
 export interface PageTablesOptions {
   /** Default `4-level`. */
   readonly mode?: TableMode;
@@ -22,6 +24,7 @@ export interface PageTablesOptions {
   readonly features?: Partial<Features>;
 }
 
+/** How a range is mapped. */
 export interface MapOptions {
   /** Bytes of each page, one that the mode has: 4096, 2 or 4 MiB, 1 GiB. Default 4096. */
   readonly pageSize?: number;
@@ -33,9 +36,13 @@ export interface MapOptions {
 
 /** Control registers as numbers, to be changed by whoever enters them. */
 export interface TablesState {
+  /** PG and PE set. */
   readonly cr0: number;
+  /** Physical address of the root. */
   readonly cr3: number;
+  /** PAE, PSE, LA57 as the mode takes them. */
   readonly cr4: number;
+  /** LME, NXE as the mode takes them. */
   readonly efer: number;
 }
 
@@ -44,7 +51,9 @@ const POINTER = 0xf_ffff_ffff_f000n;
 /** In PAE paging CR3 leads to four entries, which are level 3 here and nowhere in a format. */
 const PDPTE_LEVEL = 3;
 
+/** Builds page tables in a machine's memory; see `map`, `spoil` and `state`. */
 export class PageTables {
+  /** The mode that the tables are for. */
   readonly mode: TableMode;
   /** Physical address. */
   readonly root: number;

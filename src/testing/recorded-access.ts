@@ -6,14 +6,21 @@ import { hexText, wide } from './wide.ts';
 
 /** Control state as in `CpuState`, in 64-bit mode where EFER.LME = 1. */
 export interface RecordedState {
+  /** CR0, with PG and WP. */
   readonly cr0: Address;
+  /** CR3: physical address of the root, PCID or caching bits. */
   readonly cr3: Address;
+  /** CR4. */
   readonly cr4: Address;
+  /** IA32_EFER. */
   readonly efer: Address;
+  /** PKRU, 32 bits; default 0. */
   readonly pkru?: number;
+  /** IA32_PKRS, 32 bits; default 0. */
   readonly pkrs?: number;
 }
 
+/** An access, before anybody has tried it. */
 export interface AccessRequest {
   /** Linear address of the first byte. */
   readonly address: Address;
@@ -21,6 +28,7 @@ export interface AccessRequest {
   readonly kind: AccessKind;
   /** 1, 2, 4 or 8 bytes. A fetch counts as one of its first byte. */
   readonly size: number;
+  /** Privilege level: supervisor (0) or user (3). */
   readonly cpl: 0 | 3;
   /** EFLAGS.AC; default 0. */
   readonly ac?: 0 | 1;
@@ -28,6 +36,7 @@ export interface AccessRequest {
   readonly value?: Address;
 }
 
+/** An access that was done. */
 export interface Done {
   /** Physical address of the first byte. */
   readonly physical: Address;
@@ -39,8 +48,18 @@ export interface Done {
 
 /** A page fault, or #GP(0) for an address that is not canonical. */
 export type Faulted =
-  | { readonly vector: 14; readonly errorCode: number; readonly cr2: Address }
-  | { readonly vector: 13 };
+  | {
+      /** #PF. */
+      readonly vector: 14;
+      /** As the processor pushes it. */
+      readonly errorCode: number;
+      /** The linear address that faulted. */
+      readonly cr2: Address;
+    }
+  | {
+      /** #GP. */
+      readonly vector: 13;
+    };
 
 /** What an access came to. */
 export type AccessOutcome = Done | Faulted;

@@ -21,6 +21,7 @@ import { type Address, toHalves } from '../mmu/address.ts';
 import { hex64 } from '../mmu/halves.ts';
 import type { Verdict } from './verdict.ts';
 
+/** Which access is asked about, and whom. */
 export interface AccessOptions {
   /** READ, WRITE, FETCH and modifiers; default READ. CPL, EFLAGS.AC and keys are the CPU's. */
   readonly access?: number;
@@ -31,6 +32,7 @@ export interface AccessOptions {
   readonly by?: 'tables' | 'cpu';
 }
 
+/** What a translation must be besides allowed. */
 export interface TranslationOptions extends AccessOptions {
   /** Bytes of the page: 4096, 2 MiB, 4 MiB or 1 GiB; compared where given. */
   readonly pageSize?: number;
@@ -38,6 +40,7 @@ export interface TranslationOptions extends AccessOptions {
   readonly rights?: string;
 }
 
+/** What a fault must be; what is left out may be anything. */
 export interface ExpectedFault {
   /** Default PF, 14. */
   readonly vector?: number;

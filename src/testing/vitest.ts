@@ -36,7 +36,10 @@ declare module 'vitest' {
 
 /** For `expect.extend`. */
 export const matchers: {
+  /** See `assertTranslates`. */
   readonly toTranslate: (cpu: Cpu, address: Address, physical?: Address, options?: TranslationOptions) => Verdict;
+  /** See `assertFaults`. */
   readonly toFault: (cpu: Cpu, address: Address, fault?: ExpectedFault, options?: AccessOptions) => Verdict;
+  /** See `assertMaps`. */
   readonly toMap: (cpu: Cpu, runs: readonly ExpectedRun[], options?: MapsOptions) => Verdict;
 } = { toTranslate: judgeTranslation, toFault: judgeFault, toMap: judgeMappings };

@@ -11,18 +11,34 @@ import { type TablesOptions, type TablesPlan, tablesArbitrary } from './tables.t
 
 /** One step of a guest: an access, or software that changes something and invalidates what was cached of it. */
 export type GuestStep =
-  | ({ readonly do: 'access' } & AccessRequest)
-  /** Flips flags of the leaf of a planned page, then INVLPG. */
-  | { readonly do: 'change'; readonly page: bigint; readonly level: number; readonly flip: bigint }
-  /** MOV CR3 of the same value, which drops all but global translations. */
-  | { readonly do: 'reload' };
+  | ({
+      /** One access. */
+      readonly do: 'access';
+    } & AccessRequest)
+  | {
+      /** Flips flags of the leaf of a planned page, then INVLPG. */
+      readonly do: 'change';
+      /** Linear address of the page. */
+      readonly page: bigint;
+      /** Level of its leaf. */
+      readonly level: number;
+      /** Bits of the entry that change. */
+      readonly flip: bigint;
+    }
+  | {
+      /** MOV CR3 of the same value, which drops all but global translations. */
+      readonly do: 'reload';
+    };
 
 /** A guest: its tables, and what it does. */
 export interface GuestPlan {
+  /** To build with `buildTables`. */
   readonly tables: TablesPlan;
+  /** In their order. */
   readonly steps: readonly GuestStep[];
 }
 
+/** Which guests are made. */
 export interface GuestOptions extends TablesOptions {
   /** Most steps, 1 or more; default 24. */
   readonly maxSteps?: number;

@@ -5,6 +5,7 @@ import { maskIndex, PAGING_MODES, PagingFormat } from '../../mmu/paging-mode.ts'
 import type { TableMode } from '../page-tables.ts';
 import { joined, low } from '../wide.ts';
 
+/** Which entries are made. */
 export interface EntryOptions {
   /** Default `4-level`. */
   readonly mode?: TableMode;

@@ -8,10 +8,38 @@ import { modifyPages } from '../../hypervisor/modify-mappings.ts';
 
 /** Pages are linear page numbers; `flags` has Xen's 24 bits. */
 export type MappingOperation =
-  | { readonly op: 'map'; readonly page: number; readonly mfn: number; readonly pages: number; readonly flags: number }
-  | { readonly op: 'unmap'; readonly page: number; readonly pages: number }
-  | { readonly op: 'modify'; readonly page: number; readonly pages: number; readonly flags: number };
+  | {
+      /** `mapPages`. */
+      readonly op: 'map';
+      /** First linear page. */
+      readonly page: number;
+      /** First frame. */
+      readonly mfn: number;
+      /** Number of pages, 1 or more. */
+      readonly pages: number;
+      /** Xen's 24 bits. */
+      readonly flags: number;
+    }
+  | {
+      /** `modifyPages` with no flags. */
+      readonly op: 'unmap';
+      /** First linear page. */
+      readonly page: number;
+      /** Number of pages, 1 or more. */
+      readonly pages: number;
+    }
+  | {
+      /** `modifyPages`. */
+      readonly op: 'modify';
+      /** First linear page. */
+      readonly page: number;
+      /** Number of pages, 1 or more. */
+      readonly pages: number;
+      /** Xen's 24 bits. */
+      readonly flags: number;
+    };
 
+/** Which operations are made. */
 export interface MappingOptions {
   /** First page of the region, a multiple of 512; default the directmap's start. */
   readonly firstPage?: number;

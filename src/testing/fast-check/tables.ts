@@ -7,15 +7,23 @@ import { PageTables, type TableMode } from '../page-tables.ts';
 
 /** One page of a plan. */
 export interface PlannedPage {
-  /** First linear and physical byte. */
+  /** First linear byte. */
   readonly linear: bigint;
+  /** First physical byte. */
   readonly physical: bigint;
   /** Bytes: 4096, 2 or 4 MiB, 1 GiB. */
   readonly pageSize: number;
   /** Flags of its leaf, as `PageTables` takes them. */
   readonly flags: string;
   /** One entry on its path that is changed, or none. */
-  readonly spoiled: { readonly level: number; readonly how: Spoiling } | undefined;
+  readonly spoiled:
+    | {
+        /** Level of the entry, 1 at the leaf of a 4 KiB page. */
+        readonly level: number;
+        /** What is done to it. */
+        readonly how: Spoiling;
+      }
+    | undefined;
 }
 
 /** `reserved` has no effect on entries without reserved bits. */
@@ -23,11 +31,15 @@ export type Spoiling = 'absent' | 'reserved' | 'read-only' | 'supervisor' | 'no-
 
 /** Tables to build with `buildTables`. */
 export interface TablesPlan {
+  /** Of the tables. */
   readonly mode: TableMode;
+  /** Of the processor that walks them. */
   readonly features: Partial<Features>;
+  /** None overlaps another. */
   readonly pages: readonly PlannedPage[];
 }
 
+/** Which tables are planned. */
 export interface TablesOptions {
   /** Default: any of the four. */
   readonly mode?: TableMode;
