@@ -1,15 +1,16 @@
 /** `pagewalk report`: the lab in one file, with an image or a scenario inside. */
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type Declared, searchFor } from '../explorer/declared.ts';
 import { explore } from '../explorer/explore.ts';
 import { outcomeJson } from '../explorer/report.ts';
 import { SCENARIOS } from '../explorer/scenarios/all.ts';
 import { tablesOnly } from '../inspect/tables-only.ts';
-import { FileError, UsageError } from './failure.ts';
+import { UsageError } from './failure.ts';
 import { openImageFile, type RawOptions, refuseRawOptions } from './image-file.ts';
 import { selfContainedPage } from './lab-files.ts';
 import { print } from './output.ts';
+import { checkOutput, writeWhole } from './whole-file.ts';
 
 export interface ReportOptions extends RawOptions {
   readonly output?: string;
@@ -19,7 +20,7 @@ export interface ReportOptions extends RawOptions {
 export async function report(what: string, options: ReportOptions): Promise<number> {
   const { output } = options;
   if (output === undefined) throw new UsageError('report needs -o FILE.html');
-  if (statSync(output, { throwIfNoEntry: false })?.isDirectory()) throw new FileError(output, 'is a directory');
+  checkOutput(output);
   const declared = existsSync(what) ? undefined : SCENARIOS.find(({ name }) => name === what);
   if (declared !== undefined) refuseRawOptions(options);
   const start =
@@ -27,7 +28,7 @@ export async function report(what: string, options: ReportOptions): Promise<numb
       ? { image: { title: basename(what), base64: await imageText(what, options) } }
       : { race: raceOf(declared) };
   const page = selfContainedPage(start);
-  writeFileSync(output, page);
+  writeWhole(output, page);
   print(`written to ${output} (${Math.ceil(page.length / 1024)} KiB)`);
   return 0;
 }

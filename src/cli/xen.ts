@@ -1,5 +1,4 @@
 /** `pagewalk xen`: one of Xen's mapping operations on the tables of an image, and what it changes. */
-import { closeSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { BehaviourName } from '../hypervisor/behaviour.ts';
 import { EINVAL, ENOMEM, type XenMm } from '../hypervisor/mm.ts';
 import { AdoptedImage } from '../inspect/xen-machine.ts';
@@ -7,10 +6,11 @@ import { parseRequest, type XenRequest } from '../inspect/xen-request.ts';
 import { XenSteps } from '../inspect/xen-steps.ts';
 import { physicalText, stepJson, stepLines } from '../inspect/xen-text.ts';
 import { hexNumber, PAGE_SIZE } from '../mmu/halves.ts';
-import { FileError, UsageError } from './failure.ts';
+import { UsageError } from './failure.ts';
 import { openImageFile, type RawOptions } from './image-file.ts';
 import { print } from './output.ts';
 import { paint } from './paint.ts';
+import { checkOutput, writeWhole } from './whole-file.ts';
 
 export interface XenOptions extends RawOptions {
   readonly cpu: number | undefined;
@@ -109,31 +109,4 @@ function outcomeJson({ request, result, adopted, watch, output }: Outcome): obje
     written: output ?? null,
     steps: watch.steps.map(stepJson),
   };
-}
-
-/** FileError for what cannot be replaced by a file. */
-function checkOutput(path: string): void {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats?.isDirectory()) throw new FileError(path, 'is a directory');
-  if (stats !== undefined && !stats.isFile()) throw new FileError(path, 'not a regular file');
-}
-
-/** Under another name first: what stands under this one is whole at any time. */
-function writeWhole(path: string, bytes: Uint8Array): void {
-  const target = statSync(path, { throwIfNoEntry: false }) === undefined ? path : realpathSync(path);
-  const fresh = `${target}.${process.pid}.tmp`;
-  try {
-    const fd = openSync(fresh, 'wx');
-    try {
-      writeFileSync(fd, bytes);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(fresh, target);
-  } catch (failure) {
-    rmSync(fresh, { force: true });
-    const reason = (failure as Error).message.replace(/, \w+ '.*$/, ''); // names the other file
-    throw new FileError(path, `cannot be written: ${reason}`);
-  }
 }
