@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import * as loops from './access-loops.mjs';
 import { BASE_LO, Guest, HI, physical, randomStream, widePhysical, wideStream } from './guest.mjs';
 import { compare } from './measure.mjs';
 import { plot } from './plot.mjs';
@@ -18,36 +19,14 @@ const fail = (cpu) => {
   throw new Error(`vector ${cpu.faulted}`);
 };
 
+const rawLoads = (guest, at) => (repeats) => loops.raw.read32(guest, at, repeats);
+
 /** Loads over so many pages in random order, and the raw ones. */
 function pages(Machine, count) {
   const guest = new Guest(Machine).mapSmall(Math.min(count, 2 ** 18)).repeatGiB(Math.ceil(count / 2 ** 18));
   const stream = wideStream(count);
   const at = stream.map(widePhysical);
-  return {
-    stream,
-    run: (repeats) => loads(guest.cpu, stream, repeats),
-    raw: (repeats) => rawLoads(guest.words, at, repeats),
-  };
-}
-
-function loads(cpu, stream, repeats) {
-  const [base, hi] = [BASE_LO, HI];
-  let sum = 0;
-  for (let n = 0; n < repeats; n++) {
-    for (let k = 0; k < stream.length; k++) {
-      const page = (base >>> 12) + (stream[k] >>> 10);
-      const value = cpu.read32((page << 12) | ((stream[k] & 0x3ff) << 2), hi + (page >>> 20));
-      if (cpu.faulted !== 0) fail(cpu);
-      sum = (sum + value) | 0;
-    }
-  }
-  return sum;
-}
-
-function rawLoads(words, at, repeats) {
-  let sum = 0;
-  for (let n = 0; n < repeats; n++) for (let k = 0; k < at.length; k++) sum = (sum + words[at[k] >>> 2]) | 0;
-  return sum;
+  return { stream, run: (repeats) => loops.cpu.read32Wide(guest, stream, repeats), raw: rawLoads(guest, at) };
 }
 
 /** So many address spaces under PCIDs, changed every 16 loads, each with the same 16 pages. */
@@ -74,7 +53,7 @@ function spaces(Machine, count) {
     }
     return sum;
   };
-  return { stream, run, raw: (repeats) => rawLoads(guest.words, at, repeats) };
+  return { stream, run, raw: rawLoads(guest, at) };
 }
 
 /** So many CPUs over one memory, 64 loads each in turn, 200 pages. */
@@ -100,7 +79,7 @@ function cpus(Machine, count) {
     }
     return sum;
   };
-  return { stream, run, raw: (repeats) => rawLoads(guest.words, at, repeats) };
+  return { stream, run, raw: rawLoads(guest, at) };
 }
 
 const SERIES = {
