@@ -13,11 +13,10 @@ import type { Behaviour } from './behaviour.ts';
 import { PAGES } from './flags.ts';
 import { COUNT_HI, type FrameTable, PGC_STATE_HI } from './frame-table.ts';
 import { infoOf, TableCounters } from './table-counters.ts';
-import { isRun, isRunBelow } from './table-loops.ts';
+import { isRun, isRunBelow, WORDS } from './table-loops.ts';
 
 /** Entries of a table. */
 export const ENTRIES = 512;
-const WORDS = 1024;
 const MAX_QUADS: number = 1 << 30;
 /** An entry's number: its table's frame and its index. */
 export type Entry = number;

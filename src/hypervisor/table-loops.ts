@@ -6,7 +6,8 @@ import { G, P, PAT_LARGE, PS } from '../mmu/entry.ts';
 import type { Behaviour } from './behaviour.ts';
 import { PAGE_CACHE_ATTRS, PAGE_PAT } from './flags.ts';
 
-const WORDS = 1024;
+/** Words of a table. */
+export const WORDS = 1024;
 
 /** Fills a table from word `first`: (lo, hi), and from entry to entry `add` more. */
 export function fillRun(words: Int32Array, first: number, firstLo: number, firstHi: number, add: number): void {

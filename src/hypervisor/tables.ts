@@ -10,11 +10,9 @@ import type { Seam, SeamObserver } from '../mmu/seam.ts';
 import type { Behaviour } from './behaviour.ts';
 import { ENTRIES, type Entry, EntryWords } from './entry-words.ts';
 import { type FrameTable, MARK_KEPT, MARK_PUBLISHED } from './frame-table.ts';
-import { fillRun, pageTraits, superpageTraits } from './table-loops.ts';
+import { fillRun, pageTraits, superpageTraits, WORDS } from './table-loops.ts';
 
 export { ENTRIES, type Entry };
-
-const WORDS = 2 * ENTRIES;
 
 /** One CPU's way to entries: reads and writes of a whole entry each, told to the seam's observer, with the tables' counters kept. */
 export class Tables extends EntryWords {
