@@ -17,7 +17,6 @@ export const VIEW_SLOTS: number = 1 << 12;
 export const VIEW_PAGES: number = 1 << 20;
 
 // How the hit path finds an address of a 4 KiB page: its slot begins at `((lo ^ key) >>> SLOT_SHIFT) & SLOT_BITS`.
-// (esbuild puts such constants where they are used only from files without imports.)
 export const SLOT_SHIFT: number = 10;
 export const SLOT_BITS: number = 0x3ffc;
 // Words of a slot: the low half of the page's address, the high one, and what makes `lo >>> 2` an index into the buffer.
@@ -86,13 +85,6 @@ export class HitView {
     slots[at] = tag;
     slots[at + TAG_HI] = hi;
     slots[at + WORDS] = word - (tag >>> 2);
-  }
-
-  /** Index of the word that (lo, hi) lies in, or -1. */
-  find(lo: number, hi: number): number {
-    const { slots } = this;
-    const at = this.#slotOf(lo, hi, this.key);
-    return slots[at] === this.#tagOf(lo) && slots[at + TAG_HI] === hi ? slots[at + WORDS]! + (lo >>> 2) : -1;
   }
 
   /** Drops the piece that (lo, hi) lies in, from every regime. */
