@@ -357,11 +357,6 @@ export const MUTANTS = [
       'this.translator.isCached &&',
     ],
     [
-      'ROM and code pages get a write view',
-      'if ((access & WRITE) !== 0 && memory.pages.bytes[page] !== PAGE_DIRTY) return;',
-      'if ((access & WRITE) !== 0 && memory.pages.bytes[page] === 0) return;',
-    ],
-    [
       'stores go past dirty bits that were cleared',
       'flagsTightened: () => this.views.dropWrites(),',
       'flagsTightened: () => {},',
@@ -414,14 +409,19 @@ export const MUTANTS = [
     ],
     ['the short way meets no reserved bits above bit 31', '|| (entryHi & format.ordinaryHi[level]!) !== 0', ''],
     [
-      'the short way stores into clean pages and code',
+      'ROM and code pages get a write view',
+      'memory.pages.bytes[page] === PAGE_DIRTY;',
+      'memory.pages.bytes[page] !== 0;',
+    ],
+    [
+      'hits store into clean pages and code',
       '(access & WRITE) === 0 || memory.pages.bytes[page] === PAGE_DIRTY;',
       'page >= 0;',
     ],
     [
       'the short way keeps global pages for one PCID',
-      'if ((rights & GLOBAL) !== 0 && registers.isGlobalEnabled) return -1;',
-      '',
+      'if ((rights & GLOBAL) !== 0 && registers.isGlobalEnabled) {',
+      'if (false) {',
     ],
     ['the short way ignores A20', ' || translator.a20Masked) return -1;', ') return -1;'],
     [

@@ -4,11 +4,12 @@
  * rules, begins anew.
  *
  * The walk, the look into the TLB and the fill stand here once more, and in one function: each as a call of its own costs
- * 15 to 20 ns, of 60 (docs/performance.md).
+ * 15 to 20 ns, of 75 (docs/performance.md).
  */
 import { DIRTY, GLOBAL, narrow, patBit, WRITE, withLeaf } from '../mmu/access.ts';
 import { ORDINARY } from '../mmu/entry.ts';
-import { isCanonical, OFFSET_MASK } from '../mmu/halves.ts';
+import { GLOBAL_CONTEXT } from '../mmu/generations.ts';
+import { type Frame, isCanonical, OFFSET_MASK, PAGE_SIZE } from '../mmu/halves.ts';
 import { VIEW_PAGES } from '../mmu/hit-view.ts';
 import { PAGE_DIRTY } from '../mmu/page-flags.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
@@ -26,8 +27,8 @@ import {
 import type { Translator } from './translator.ts';
 import type { Views } from './views.ts';
 
-const QUADS_PER_PAGE = 512;
-const WORDS_PER_PAGE = 1024;
+const QUADS_PER_PAGE = PAGE_SIZE / 8;
+const WORDS_PER_PAGE = PAGE_SIZE / 4;
 
 export class Refill {
   readonly translator: Translator;
@@ -96,8 +97,7 @@ export class Refill {
     }
     rights = withLeaf(rights, entryLo, entryHi, patBit(1));
     if (!this.#isAllowed(rights, access)) return -1;
-    if ((rights & GLOBAL) !== 0 && registers.isGlobalEnabled) return -1;
-    const at = this.#wordOf(table, access);
+    const at = this.wordOf(table, access);
     if (at < 0) return -1;
 
     // The fill.
@@ -107,6 +107,12 @@ export class Refill {
       walker.top = top;
       walker.level = 1;
       structures.fill(walker, lo, hi, pcid);
+    }
+    const within = (lo & OFFSET_MASK) >>> 2;
+    if ((rights & GLOBAL) !== 0 && registers.isGlobalEnabled) {
+      const slot = small.add(lo, hi, GLOBAL_CONTEXT, table, rights); // in another set
+      small.mark(slot, views.fill(access, lo, hi, at));
+      return at + within;
     }
     if (place < 0) {
       place = first + small.victim();
@@ -121,14 +127,14 @@ export class Refill {
     doubles[place * SLOT_DOUBLES + STAMP] = small.generations.now;
     doubles[place * SLOT_DOUBLES + FRAME] = table;
     small.isUsed = true;
-    return at + ((lo & OFFSET_MASK) >>> 2);
+    return at + within;
   }
 
   /** The page is in the TLB, and no view answers for this kind of access yet. */
   #fromTlb(slot: number, access: number, lo: number, hi: number): number {
     const { small } = this.translator.tlb;
     if (!this.#isAllowed(small.rightsAt(slot), access)) return -1;
-    const at = this.#wordOf(small.frameAt(slot), access);
+    const at = this.wordOf(small.frameAt(slot), access);
     if (at < 0) return -1;
     this.translator.counters.hits += 1;
     small.mark(slot, this.views.fill(access, lo, hi, at));
@@ -141,8 +147,11 @@ export class Refill {
     return registers.regimes[registers.regime]!.denial(rights, access) === 0;
   }
 
-  /** Index of the first word of a frame that views may answer for, or -1. */
-  #wordOf(frame: number, access: number): number {
+  /**
+   * Index of the first word of a frame that views may answer for, or -1: in RAM below 4 GiB of the buffer, and for stores
+   * that need to say nothing, dirty already and no code.
+   */
+  wordOf(frame: Frame, access: number): number {
     const { memory } = this;
     const page = memory.pageOf(frame);
     if (page < 0 || page >= VIEW_PAGES) return -1;

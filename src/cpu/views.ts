@@ -48,7 +48,7 @@ export class Views {
 
   open(): void {
     if (this.isOpen) return;
-    this /** Whether hits are possible: not after a fault. */.isOpen = true;
+    this.isOpen = true;
     this.#choose();
   }
 
