@@ -3,6 +3,17 @@
  *
  * Xen: xen/arch/x86/include/asm/config.h. Linux: Documentation/arch/x86/x86_64/mm.rst; KASLR moves its areas within theirs.
  */
+import {
+  addressAt,
+  DIRECTMAP,
+  FRAMETABLE,
+  LINEAR_PT,
+  PCI_MCFG,
+  RDWR_MPT,
+  type Region,
+  RO_MPT,
+  VMAP,
+} from '../hypervisor/layout.ts';
 
 export interface NamedRegion {
   readonly name: string;
@@ -17,19 +28,22 @@ const region = (name: string, start: string, end: string): NamedRegion => ({
   end: `0x${end}`,
 });
 
+const ofXen = (name: string, { start, end }: Region): NamedRegion =>
+  region(name, addressAt(start).toString(16), addressAt(end).toString(16));
+
 /** Xen's virtual layout with 4-level paging. */
 export const XEN_REGIONS: readonly NamedRegion[] = [
   region('low mappings (trampoline)', '0', '800000000000'),
-  region('read-only M2P', 'ffff800000000000', 'ffff804000000000'),
-  region('PCI MMCFG', 'ffff808000000000', 'ffff810000000000'),
-  region('linear page table', 'ffff810000000000', 'ffff818000000000'),
+  ofXen('read-only M2P', RO_MPT),
+  ofXen('PCI MMCFG', PCI_MCFG),
+  ofXen('linear page table', LINEAR_PT),
   region('per-domain', 'ffff820000000000', 'ffff828000000000'),
-  region('M2P', 'ffff828000000000', 'ffff82c000000000'),
-  region('vmap and fixmap', 'ffff82c000000000', 'ffff82d000000000'),
+  ofXen('M2P', RDWR_MPT),
+  ofXen('vmap and fixmap', VMAP),
   region('Xen image', 'ffff82d040000000', 'ffff82d07f000000'),
   region('stubs', 'ffff82d07f000000', 'ffff82d080000000'),
-  region('frame table', 'ffff82e000000000', 'ffff830000000000'),
-  region('directmap', 'ffff830000000000', 'ffffff8000000000'),
+  ofXen('frame table', FRAMETABLE),
+  ofXen('directmap', DIRECTMAP),
 ];
 
 /** Linux on x86-64 with 4-level paging. */
