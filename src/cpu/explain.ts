@@ -53,7 +53,8 @@ export interface ExplainedWalk {
   readonly patIndex: number;
 }
 
-const NAMES = ['PTE', 'PTE', 'PDE', 'PDPTE', 'PML4E', 'PML5E'] as const;
+/** The manual's name of an entry, by its level; none of level 0. */
+export const ENTRY_NAMES = ['', 'PTE', 'PDE', 'PDPTE', 'PML4E', 'PML5E'] as const;
 
 /** Walks from the root as `access` would, changing nothing, and tells what happened. */
 export function explainWalk(translator: Translator, lo: number, hi: number, access: number = READ): ExplainedWalk {
@@ -117,7 +118,7 @@ function stepsOf({ walker, registers }: Translator, lo: number): Step[] {
     const index = walker.indexes[level]!;
     steps.push({
       level,
-      name: NAMES[level] ?? 'PTE',
+      name: ENTRY_NAMES[level] || 'PTE',
       entryAddress: physicalOf(walker.tables[level]!, index * format.entryBytes),
       index,
       entry: new Long(entryLo, entryHi, true),

@@ -29,6 +29,9 @@ const NAMES: Readonly<Record<number, string>> = {
   [AC]: '#AC',
 };
 
+/** `#PF` and its kin; `vector 3` for one that has no name here. */
+export const vectorName = (vector: number): string => NAMES[vector] ?? `vector ${vector}`;
+
 /** Why the last access was not done: one object a CPU, filled in anew by each fault. Copy what has to last. */
 export class Fault {
   /** NONE, or the vector. */
@@ -75,7 +78,7 @@ export class FaultError extends Error {
 
   constructor(fault: Fault) {
     const { vector, errorCode, lo, hi } = fault;
-    super(`${NAMES[vector] ?? vector}(${errorCode.toString(16)}) at ${hex64(lo, hi)}`);
+    super(`${vectorName(vector)}(${errorCode.toString(16)}) at ${hex64(lo, hi)}`);
     this.vector = vector;
     this.errorCode = errorCode;
     this.address = new Long(lo, hi, true);

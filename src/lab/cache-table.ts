@@ -1,11 +1,10 @@
 /** What a TLB and structure caches hold, as a table with what changed. */
 import { type ComponentChild, h } from 'preact';
-import { rightsText } from '../cpu/explain.ts';
+import { ENTRY_NAMES, rightsText } from '../cpu/explain.ts';
 import { DIRTY, GLOBAL } from '../mmu/access.ts';
 import { GLOBAL_CONTEXT } from '../mmu/generations.ts';
 import { hex64, hexNumber, PAGE_SIZE } from '../mmu/halves.ts';
 import { Head } from './controls.ts';
-import { ENTRY_NAMES } from './entry-bits.ts';
 import type { CacheRow } from './walk-run.ts';
 
 const MARKS = { new: '+ ', dropped: '− ', kept: '' } as const;

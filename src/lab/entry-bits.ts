@@ -11,8 +11,6 @@ export interface BitField {
   readonly meaning: string;
 }
 
-export const ENTRY_NAMES: readonly string[] = ['', 'PTE', 'PDE', 'PDPTE', 'PML4E', 'PML5E'];
-
 /** Of an entry of `level`; one that is not present has nothing but its P flag to say. */
 export function bitFields(format: PagingFormat, level: number, lo: number, hi: number): BitField[] {
   const flag = (bit: number, name: string, set: string, clear: string): BitField => ({

@@ -1,10 +1,10 @@
 /** One slot in words: where it lies, the entry with its bits, and what to do with it. */
 import { type ComponentChild, h } from 'preact';
-import { rightsText } from '../cpu/explain.ts';
+import { ENTRY_NAMES, rightsText } from '../cpu/explain.ts';
 import { sizeText } from '../cpu/walk-text.ts';
 import { hex64, hexNumber, PAGE_SIZE } from '../mmu/halves.ts';
 import { Head } from './controls.ts';
-import { bitFields, ENTRY_NAMES } from './entry-bits.ts';
+import { bitFields } from './entry-bits.ts';
 import type { Slot, Slots } from './slots.ts';
 
 export interface EntryPanelProps {

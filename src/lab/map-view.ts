@@ -1,12 +1,12 @@
 /** The Map view: the picture with its controls, what is selected, and the same as tables. */
 import { type ComponentChild, h } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { ENTRY_NAMES } from '../cpu/explain.ts';
 import { sizeText } from '../cpu/walk-text.ts';
 import { parseAddress } from '../inspect/number-text.ts';
 import { toHalves } from '../mmu/address.ts';
 import { PAGE_SIZE } from '../mmu/halves.ts';
 import { Problem, submitting, TextField } from './controls.ts';
-import { ENTRY_NAMES } from './entry-bits.ts';
 import { EntryPanel, slotSentence } from './entry-panel.ts';
 import { Legend } from './legend.ts';
 import type { Picture } from './picture.ts';

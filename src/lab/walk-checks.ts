@@ -6,7 +6,7 @@
 import { CR0_WP, CR4_PKE, CR4_PKS, CR4_SMAP, CR4_SMEP } from '../cpu/control-bits.ts';
 import type { Cpu } from '../cpu/cpu.ts';
 import type { ExplainedWalk } from '../cpu/explain.ts';
-import { GP, NONE, PF, SS } from '../cpu/fault.ts';
+import { GP, SS } from '../cpu/fault.ts';
 import {
   ALL_RIGHTS,
   FETCH,
@@ -126,14 +126,3 @@ export function errorCodeLines(code: number): string[] {
     line(PF_PK, 'PK', 'a protection key denied it', 'no protection key denied it'),
   ];
 }
-
-export const vectorName = (vector: number): string =>
-  vector === NONE
-    ? 'no fault'
-    : vector === PF
-      ? '#PF'
-      : vector === GP
-        ? '#GP'
-        : vector === SS
-          ? '#SS'
-          : `vector ${vector}`;

@@ -1,7 +1,7 @@
 /** The Walk view: an access, step by step, and what it leaves in the caches. */
 import { type ComponentChild, h } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { NONE, PF } from '../cpu/fault.ts';
+import { NONE, PF, vectorName } from '../cpu/fault.ts';
 import { sizeText } from '../cpu/walk-text.ts';
 import { parseAddress } from '../inspect/number-text.ts';
 import { toHalves } from '../mmu/address.ts';
@@ -9,7 +9,7 @@ import { hex64, hexNumber, PAGE_SIZE } from '../mmu/halves.ts';
 import { CacheTable } from './cache-table.ts';
 import { CheckField, Head, Problem, SelectField, submitting, TextField } from './controls.ts';
 import type { Subject } from './subject.ts';
-import { errorCodeLines, vectorName } from './walk-checks.ts';
+import { errorCodeLines } from './walk-checks.ts';
 import {
   type AccessForm,
   accessOf,

@@ -54,7 +54,8 @@ export const entryHi = (frame: Frame, flags: number): number => (frame / 0x10000
 /** Protection key of a leaf, bits 62:59. */
 export const keyOf = (hi: number): number => (hi >>> 27) & 15;
 
-const FLAG_NAMES: readonly [number, string][] = [
+/** Flags of the low half by the names that people write; bit 7 is PAT in a level-1 entry. */
+export const FLAG_NAMES: readonly (readonly [bit: number, name: string])[] = [
   [P, 'P'],
   [RW, 'RW'],
   [US, 'US'],

@@ -1,20 +1,13 @@
 /** Flags of an entry as people write them: names, `P RW US XD`. */
+import { FLAG_NAMES } from '../mmu/entry.ts';
 
 /** Names with blanks between them: P RW US PWT PCD A D PS PAT G XD, `key5`, and `bit9` for any other; or the bits. */
 export type Flags = string | bigint;
 
-const BITS: Readonly<Record<string, bigint>> = {
-  P: 1n << 0n,
-  RW: 1n << 1n,
-  US: 1n << 2n,
-  PWT: 1n << 3n,
-  PCD: 1n << 4n,
-  A: 1n << 5n,
-  D: 1n << 6n,
-  PS: 1n << 7n,
-  G: 1n << 8n,
-  XD: 1n << 63n,
-};
+const BITS: ReadonlyMap<string, bigint> = new Map([
+  ...FLAG_NAMES.map(([bit, name]) => [name, BigInt(bit)] as const),
+  ['XD', 1n << 63n],
+]);
 
 /**
  * The bits, 0 to 2^64 - 1. RangeError for a name that is none.
@@ -27,8 +20,8 @@ export function bitsOfFlags(flags: Flags, level: number): bigint {
 }
 
 function bitOf(name: string, level: number): bigint {
-  const bit = BITS[name];
-  if (bit !== undefined && Object.hasOwn(BITS, name)) return bit;
+  const bit = BITS.get(name);
+  if (bit !== undefined) return bit;
   if (name === 'PAT') return level === 1 ? 1n << 7n : 1n << 12n;
   const [, kind, digits] = /^(bit|key)(\d{1,2})$/.exec(name) ?? [];
   const number = BigInt(digits ?? 64);

@@ -1,7 +1,7 @@
 /** Whether an address translates, or faults, as expected: by the tables alone, or by an access of the CPU. */
 import type { Cpu } from '../cpu/cpu.ts';
 import { type ExplainedWalk, rightsText } from '../cpu/explain.ts';
-import { AC, GP, NONE, PF, SS } from '../cpu/fault.ts';
+import { NONE, PF, vectorName } from '../cpu/fault.ts';
 import { walkLines } from '../cpu/walk-text.ts';
 import {
   FETCH,
@@ -155,7 +155,6 @@ const hexOfAddress = (address: Address): string => {
   return hex64(low, high);
 };
 
-const VECTORS: Readonly<Record<number, string>> = { [PF]: '#PF', [GP]: '#GP', [SS]: '#SS', [AC]: '#AC' };
 const CODES: readonly [number, string][] = [
   [PF_P, 'P'],
   [PF_WR, 'W'],
@@ -167,7 +166,7 @@ const CODES: readonly [number, string][] = [
 
 /** `#PF(0d: P U RSVD)`; without its code where that does not count. */
 function faultText({ vector, errorCode }: { readonly vector: number; readonly errorCode: number | undefined }): string {
-  const name = VECTORS[vector] ?? `vector ${vector}`;
+  const name = vectorName(vector);
   if (vector !== PF || errorCode === undefined) return name;
   const names = CODES.filter(([bit]) => (errorCode & bit) !== 0).map(([, text]) => text);
   return `${name}(${[`${errorCode.toString(16).padStart(2, '0')}:`, ...names].join(' ').replace(/:$/, '')})`;
