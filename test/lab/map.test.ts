@@ -1,19 +1,15 @@
 /** The Map view in a browser: pictures, bits, lists, keys. */
 import { readFileSync } from 'node:fs';
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { IMAGES } from '../support/command.ts';
-import { fits, inChromium, rowsIn, type Served, said, serveLab, showView, useBrowser } from '../support/lab.ts';
+import { fits, inChromium, rowsIn, said, showView, useView } from '../support/lab.ts';
 
 inChromium('the Map view', () => {
-  const lab = useBrowser();
-  let served: Served;
   let page: Page;
-  beforeAll(async () => {
-    served = await serveLab();
-    page = await lab.open(served.url);
+  useView('Map', (opened) => {
+    page = opened;
   });
-  afterAll(() => served.stop());
   // Another image is another picture: each test begins at the top.
   beforeEach(async () => {
     await page.setViewportSize({ width: 1200, height: 900 });

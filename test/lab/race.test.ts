@@ -1,9 +1,9 @@
 /** The Race view in a browser: XSA-345 with its endings, forward and back, other choices, schedules and reports. */
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { explore } from '../../src/explorer/explore.ts';
 import { variantOf } from '../../src/explorer/scenarios/all.ts';
-import { inChromium, rowsIn, type Served, said, serveLab, showView, useBrowser } from '../support/lab.ts';
+import { inChromium, rowsIn, said, useView } from '../support/lab.ts';
 
 const outcome = explore(variantOf('xsa-345', 'before the fix').scenario, { mode: 'bounded', preemptions: 1 });
 /** The ending that takes the fewest steps. */
@@ -21,15 +21,10 @@ const turnsOf = (schedule: string): string[] =>
     });
 
 inChromium('the Race view', () => {
-  const lab = useBrowser();
-  let served: Served;
   let page: Page;
-  beforeAll(async () => {
-    served = await serveLab();
-    page = await lab.open(served.url);
-    await showView(page, 'Race');
+  useView('Race', (opened) => {
+    page = opened;
   });
-  afterAll(() => served.stop());
 
   const step = (): Promise<string> => said(page, '#step');
   const oracle = (): Promise<string> => said(page, '#oracle');

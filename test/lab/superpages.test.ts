@@ -1,18 +1,13 @@
 /** The Superpages view in a browser: Xen's operations on the shown tables, and back. */
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { inChromium, type Served, said, serveLab, showView, useBrowser } from '../support/lab.ts';
+import { expect, it } from 'vitest';
+import { inChromium, said, showView, useView } from '../support/lab.ts';
 
 inChromium('the Superpages view', () => {
-  const lab = useBrowser();
-  let served: Served;
   let page: Page;
-  beforeAll(async () => {
-    served = await serveLab();
-    page = await lab.open(served.url);
-    await showView(page, 'Superpages');
+  useView('Superpages', (opened) => {
+    page = opened;
   });
-  afterAll(() => served.stop());
 
   const slot = (): Promise<string> => said(page, '#superpages-slot');
   const last = (): Promise<string> => said(page, '.done summary');

@@ -1,18 +1,13 @@
 /** Real threads in a browser: the soak over shared tables, and the guard against torn entries. */
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { inChromium, type Served, said, serveLab, showView, useBrowser } from '../support/lab.ts';
+import { expect, it } from 'vitest';
+import { inChromium, said, useView } from '../support/lab.ts';
 
 inChromium('threads in the browser', () => {
-  const lab = useBrowser();
-  let served: Served;
   let page: Page;
-  beforeAll(async () => {
-    served = await serveLab();
-    page = await lab.open(served.url);
-    await showView(page, 'Threads');
+  useView('Threads', (opened) => {
+    page = opened;
   });
-  afterAll(() => served.stop());
 
   /** What a button's run came to. */
   async function run(button: string): Promise<string> {

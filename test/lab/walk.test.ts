@@ -1,18 +1,13 @@
 /** The Walk view in a browser: walks, checks, caches, error codes. */
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { inChromium, rowsIn, type Served, said, serveLab, showView, useBrowser } from '../support/lab.ts';
+import { expect, it } from 'vitest';
+import { inChromium, rowsIn, said, useView } from '../support/lab.ts';
 
 inChromium('the Walk view', () => {
-  const lab = useBrowser();
-  let served: Served;
   let page: Page;
-  beforeAll(async () => {
-    served = await serveLab();
-    page = await lab.open(served.url);
-    await showView(page, 'Walk');
+  useView('Walk', (opened) => {
+    page = opened;
   });
-  afterAll(() => served.stop());
 
   const walk = (): Promise<void> => page.click('#walk button[type=submit]');
   const verdict = (): Promise<string> => said(page, '#verdict');

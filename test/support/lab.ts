@@ -69,6 +69,19 @@ export function useBrowser(): Lab {
   };
 }
 
+/** The lab, served and opened at one of its views for the tests of a file; `opened` is told the page. */
+export function useView(name: string, opened: (page: Page) => void): void {
+  const lab = useBrowser();
+  let served: Served | undefined;
+  beforeAll(async () => {
+    served = await serveLab();
+    const page = await lab.open(served.url);
+    await showView(page, name);
+    opened(page);
+  });
+  afterAll(() => served?.stop());
+}
+
 /** Goes to a view. */
 export const showView = (page: Page, name: string): Promise<void> =>
   page.getByRole('tab', { name, exact: true }).click();
