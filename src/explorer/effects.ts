@@ -5,7 +5,7 @@
  * Numbers that only grow (of shootdowns, of requests) are given to the code by their order within its operation, so that
  * schedules that differ in nothing else do not differ in them.
  */
-import { PGDIR_LOCK, POOL, SHOOTDOWNS, SYSTEM_STATE } from '../hypervisor/control.ts';
+import { ofCpu, PGDIR_LOCK, POOL, SHOOTDOWNS, SYSTEM_STATE } from '../hypervisor/control.ts';
 import { DETACHED, INFO_WORDS, PGT_LOCKED_HI, TYPE_HI } from '../hypervisor/frame-table.ts';
 import { LOCK_PGDIR } from '../hypervisor/locks.ts';
 import { NEVER_PUBLISHED, nextNumber, type Proof } from '../hypervisor/proof.ts';
@@ -234,9 +234,9 @@ export class Effects {
   #free(cpu: number, frame: number, token: number): void {
     const world = this.#world;
     const proof = token === NEVER_PUBLISHED ? NEVER_PUBLISHED : world.proofOf(cpu, token);
-    const head = world.control[POOL + cpu]!;
+    const head = world.control[ofCpu(cpu, POOL)]!;
     world.hands[cpu]!.heap.free(frame, proof as Proof);
-    if (!this.#reuses) world.control[POOL + cpu] = head; // as if it lay at the bottom of a deep pool
+    if (!this.#reuses) world.control[ofCpu(cpu, POOL)] = head; // as if it lay at the bottom of a deep pool
     world.settleInfo(frame);
     this.#world.settleShared();
   }

@@ -1,5 +1,5 @@
 /** What each operation of the seam touches, in an explored machine. */
-import { FRESH, FRESH_END, POOL } from '../hypervisor/control.ts';
+import { FRESH, FRESH_END, ofCpu, POOL } from '../hypervisor/control.ts';
 import { LOCK_PGDIR } from '../hypervisor/locks.ts';
 import { ENTRIES } from '../hypervisor/tables.ts';
 import { frameOf, P, PS } from '../mmu/entry.ts';
@@ -30,7 +30,7 @@ const WORDS = 2 * ENTRIES;
 export function footprintOf(world: World, cpu: number, node: LogNode, reuse: 'never' | 'hostile'): Footprint {
   if (node.operation === 'alloc' && !isOwnStock(world, cpu)) return EVERYTHING; // who comes first gets a frame
   if (node.operation === 'alloc' && reuse === 'hostile') {
-    const page = world.control[POOL + cpu]! - 1;
+    const page = world.control[ofCpu(cpu, POOL)]! - 1;
     return footprint(poolOf(cpu), ALL, 1, lifeOf(page), ALL, 1, entriesOf(page), ALL, 1);
   }
   node.footprint ??= fixedFootprint(world, cpu, node);
@@ -78,7 +78,7 @@ export function isLocal(world: World, cpu: number, { operation }: LogNode, reuse
 }
 
 /** Whether a CPU's next allocation takes a frame that no other CPU can take. */
-const isOwnStock = ({ control }: World, cpu: number): boolean => control[POOL + cpu] !== 0;
+const isOwnStock = ({ control }: World, cpu: number): boolean => control[ofCpu(cpu, POOL)] !== 0;
 
 /** Whether nothing is left outside of the pools: then CPUs take from one another's. */
 const isStockLow = ({ control }: World): boolean => control[FRESH]! >= control[FRESH_END]!;

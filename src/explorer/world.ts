@@ -19,7 +19,7 @@ import type { Cpu } from '../cpu/cpu.ts';
 import { INTEL } from '../cpu/features.ts';
 import { Machine } from '../cpu/machine.ts';
 import { OWN_WORDS, SERVED } from '../cpu/mailboxes.ts';
-import { INSIDE, POOL, POOL_LOCK, SHOOTDOWNS, TLB_CLOCK, TLB_TIME } from '../hypervisor/control.ts';
+import { INSIDE, ofCpu, SHOOTDOWNS, TLB_CLOCK, TLB_TIME, wordOfCpu } from '../hypervisor/control.ts';
 import { DETACHED, INFO_WORDS, STAMP } from '../hypervisor/frame-table.ts';
 import { NO_FRAME } from '../hypervisor/heap.ts';
 import type { XenMm } from '../hypervisor/mm.ts';
@@ -123,10 +123,10 @@ export class World {
       xen.frames.words,
       (index) => index % INFO_WORDS === STAMP || index % INFO_WORDS === DETACHED,
     );
-    const isClock = (index: number): boolean => index === TLB_CLOCK || (index >= TLB_TIME && index < POOL);
+    const isClock = (index: number): boolean => index === TLB_CLOCK || wordOfCpu(index) === TLB_TIME;
     this.shared = this.state.add(
       this.control,
-      (index) => index === SHOOTDOWNS || index >= INSIDE || (!usesClock && isClock(index)),
+      (index) => index === SHOOTDOWNS || wordOfCpu(index) === INSIDE || (!usesClock && isClock(index)),
     );
     this.mailboxes = this.state.add(new Int32Array(mailboxes.buffer), () => true); // what counts of them is in `cpuWords`
     this.taken = this.state.add(mailboxes.taken, () => true);
@@ -168,7 +168,7 @@ export class World {
   /** CPUs whose code may hold pointers into tables. */
   insideMask(): number {
     let mask = 0;
-    for (let cpu = 0; cpu < this.count; cpu++) if (this.control[INSIDE + cpu] !== 0) mask |= 1 << cpu;
+    for (let cpu = 0; cpu < this.count; cpu++) if (this.control[ofCpu(cpu, INSIDE)] !== 0) mask |= 1 << cpu;
     return mask;
   }
 
@@ -199,8 +199,7 @@ export class World {
 
   /** Notes what changed in the words of control.ts. */
   settleShared(): void {
-    this.state.settle(this.shared, 0, POOL_LOCK);
-    this.state.settle(this.shared, INSIDE, INSIDE + this.count);
+    this.state.settle(this.shared, 0, ofCpu(this.count, 0));
   }
 
   settleMailboxes(): void {

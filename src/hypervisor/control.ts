@@ -1,27 +1,40 @@
 /** The words that the CPUs of one Xen share besides tables and frame table: state, locks, clocks, pools. */
 import { MAX_CPUS } from '../cpu/mailboxes.ts';
 
+// Words that are read by all and hardly ever written lie together; what is written has a line of the caches of its own,
+// and so has each CPU: a word of a line that another CPU has just written is 100 ns away.
+const LINE = 16;
 /** SYSTEM_*. */
 export const SYSTEM_STATE = 0;
-/** CPU + 1 that holds `map_pgdir_lock`, 0 where none does. */
-export const PGDIR_LOCK = 1;
-/** Number of the shootdown or grace period begun last. Wraps. */
-export const SHOOTDOWNS = 3;
-/** Xen: tlbflush_clock. */
-export const TLB_CLOCK = 4;
-/** Backing page + 1 from which fresh frames are taken next, and one past the last. */
-export const FRESH = 5;
-export const FRESH_END = 6;
 /** 1 when the hardware domain (dom0) exists: allocations may fail from then on. */
-export const HARDWARE_DOMAIN = 7;
-/** By CPU: the clock at its last full flush. Xen: tlbflush_time. */
-export const TLB_TIME = 16;
-/** By CPU: the first free frame of its pool (backing page + 1), and the pool's lock. */
-export const POOL: number = TLB_TIME + MAX_CPUS;
-export const POOL_LOCK: number = POOL + MAX_CPUS;
-/** By CPU: number of the last shootdown or grace period when its operation began; 0 outside (grace.ts). */
-export const INSIDE: number = POOL_LOCK + MAX_CPUS;
-export const CONTROL_WORDS: number = INSIDE + MAX_CPUS;
+export const HARDWARE_DOMAIN = 1;
+/** One past the backing page + 1 from which the last fresh frame is taken. */
+export const FRESH_END = 2;
+/** CPU + 1 that holds `map_pgdir_lock`, 0 where none does. */
+export const PGDIR_LOCK: number = LINE;
+/** Number of the shootdown or grace period begun last. Wraps. */
+export const SHOOTDOWNS: number = 2 * LINE;
+/** Xen: tlbflush_clock. */
+export const TLB_CLOCK: number = SHOOTDOWNS + 1;
+/** Backing page + 1 from which fresh frames are taken next. */
+export const FRESH: number = 3 * LINE;
+const OF_CPUS: number = 4 * LINE;
+export const CONTROL_WORDS: number = OF_CPUS + LINE * MAX_CPUS;
+
+// Words of each CPU.
+/** The clock at its last full flush. Xen: tlbflush_time. */
+export const TLB_TIME = 0;
+/** The first free frame of its pool (backing page + 1), and the pool's lock. */
+export const POOL = 1;
+export const POOL_LOCK = 2;
+/** Number of the last shootdown or grace period when its operation began; 0 outside (grace.ts). */
+export const INSIDE = 3;
+
+/** Where a word of a CPU lies. */
+export const ofCpu = (cpu: number, word: number): number => OF_CPUS + cpu * LINE + word;
+
+/** Which word of a CPU lies there; -1 where it is none. */
+export const wordOfCpu = (index: number): number => (index < OF_CPUS ? -1 : (index - OF_CPUS) % LINE);
 
 // Xen: enum system_state. Locks are taken above SYS_STATE_boot.
 /** Xen: SYS_STATE_early_boot. */

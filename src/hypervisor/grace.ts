@@ -10,7 +10,7 @@
  */
 import { type Mailboxes, RUNNING } from '../cpu/mailboxes.ts';
 import type { Seam } from '../mmu/seam.ts';
-import { INSIDE, SHOOTDOWNS } from './control.ts';
+import { INSIDE, ofCpu, SHOOTDOWNS } from './control.ts';
 import { nextNumber, type Retired } from './proof.ts';
 
 export class Grace {
@@ -24,7 +24,7 @@ export class Grace {
     this.#cpu = cpu;
     this.#seam = seam;
     this.#mailboxes = mailboxes;
-    Atomics.store(control, INSIDE + cpu, 0); // whoever ran this CPU before may have died inside
+    Atomics.store(control, ofCpu(cpu, INSIDE), 0); // whoever ran this CPU before may have died inside
   }
 
   /** An operation begins: no table that it reads from now on is freed before it ends. */
@@ -33,7 +33,7 @@ export class Grace {
     if (observer?.enter('begin', 0, 0, 0, 0)) return;
     const last = Atomics.load(this.#control, SHOOTDOWNS);
     // 0 means outside; -1 comes before it, so that at worst somebody waits for longer.
-    Atomics.store(this.#control, INSIDE + this.#cpu, last === 0 ? -1 : last);
+    Atomics.store(this.#control, ofCpu(this.#cpu, INSIDE), last === 0 ? -1 : last);
     observer?.leave(0, 0);
   }
 
@@ -41,7 +41,7 @@ export class Grace {
   leave(): void {
     const { observer } = this.#seam;
     if (observer?.enter('end', 0, 0, 0, 0)) return;
-    Atomics.store(this.#control, INSIDE + this.#cpu, 0);
+    Atomics.store(this.#control, ofCpu(this.#cpu, INSIDE), 0);
     this.#mailboxes.ringSleepers();
     observer?.leave(0, 0);
   }
@@ -60,7 +60,7 @@ export class Grace {
   /** Whether no other CPU is inside an operation that began before a grace period. */
   isOver(number: number): boolean {
     for (let cpu = 0; cpu < this.#mailboxes.count; cpu++) {
-      const entered = Atomics.load(this.#control, INSIDE + cpu);
+      const entered = Atomics.load(this.#control, ofCpu(cpu, INSIDE));
       const isBefore = entered !== 0 && ((entered - number) | 0) < 0;
       if (isBefore && cpu !== this.#cpu && this.#mailboxes.stateOf(cpu) === RUNNING) return false;
     }

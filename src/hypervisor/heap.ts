@@ -12,7 +12,16 @@ import { type Frame, hexNumber, narrow } from '../mmu/halves.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 import type { Seam } from '../mmu/seam.ts';
 import { operationsOn, type WordOperations } from '../mmu/word-operations.ts';
-import { FRESH, FRESH_END, HARDWARE_DOMAIN, POOL, POOL_LOCK, SYS_STATE_EARLY_BOOT, SYSTEM_STATE } from './control.ts';
+import {
+  FRESH,
+  FRESH_END,
+  HARDWARE_DOMAIN,
+  ofCpu,
+  POOL,
+  POOL_LOCK,
+  SYS_STATE_EARLY_BOOT,
+  SYSTEM_STATE,
+} from './control.ts';
 import {
   COUNT_HI,
   DETACHED,
@@ -185,30 +194,30 @@ export class Heap {
 
   #pop(cpu: number): number {
     const control = this.#control;
-    if (this.#atomics.load(control, POOL + cpu) === 0) return NO_FRAME;
+    if (this.#atomics.load(control, ofCpu(cpu, POOL)) === 0) return NO_FRAME;
     this.#lockPool(cpu);
-    const head = control[POOL + cpu]!;
-    if (head !== 0) control[POOL + cpu] = this.#frames.words[(head - 1) * INFO_WORDS + NEXT]!;
-    this.#atomics.store(control, POOL_LOCK + cpu, 0);
+    const head = control[ofCpu(cpu, POOL)]!;
+    if (head !== 0) control[ofCpu(cpu, POOL)] = this.#frames.words[(head - 1) * INFO_WORDS + NEXT]!;
+    this.#atomics.store(control, ofCpu(cpu, POOL_LOCK), 0);
     return head - 1;
   }
 
   #push(page: number): void {
     const control = this.#control;
     this.#lockPool(this.#cpu);
-    this.#frames.words[page * INFO_WORDS + NEXT] = control[POOL + this.#cpu]!;
-    control[POOL + this.#cpu] = page + 1;
-    this.#atomics.store(control, POOL_LOCK + this.#cpu, 0);
+    this.#frames.words[page * INFO_WORDS + NEXT] = control[ofCpu(this.#cpu, POOL)]!;
+    control[ofCpu(this.#cpu, POOL)] = page + 1;
+    this.#atomics.store(control, ofCpu(this.#cpu, POOL_LOCK), 0);
   }
 
   /** Held for a few instructions only. */
   #lockPool(cpu: number): void {
     const control = this.#control;
-    if (this.#atomics.compareExchange(control, POOL_LOCK + cpu, 0, 1) !== 0) this.#waitForPool(cpu);
+    if (this.#atomics.compareExchange(control, ofCpu(cpu, POOL_LOCK), 0, 1) !== 0) this.#waitForPool(cpu);
   }
 
   #waitForPool(cpu: number): void {
-    const free = () => this.#atomics.compareExchange(this.#control, POOL_LOCK + cpu, 0, 1) === 0;
+    const free = () => this.#atomics.compareExchange(this.#control, ofCpu(cpu, POOL_LOCK), 0, 1) === 0;
     this.#mailboxes.waitUntil(this.#cpu, `the table pool of CPU ${cpu}`, free);
   }
 

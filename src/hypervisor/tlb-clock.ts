@@ -6,7 +6,7 @@
 
 import type { Frame } from '../mmu/halves.ts';
 import { operationsOn, type WordOperations } from '../mmu/word-operations.ts';
-import { TLB_CLOCK, TLB_TIME } from './control.ts';
+import { ofCpu, TLB_CLOCK, TLB_TIME } from './control.ts';
 import { type FrameTable, STAMP } from './frame-table.ts';
 
 export class TlbClock {
@@ -45,7 +45,7 @@ export class TlbClock {
   }
 
   afterFlush(cpu: number, time: number): void {
-    if (this.isRunning) this.#atomics.store(this.#control, TLB_TIME + cpu, time | 0);
+    if (this.isRunning) this.#atomics.store(this.#control, ofCpu(cpu, TLB_TIME), time | 0);
   }
 
   /** After every CPU was flushed because the clock had wrapped. */
@@ -62,7 +62,7 @@ export class TlbClock {
   /** Whether a CPU may still hold translations to a frame with this stamp. Xen: NEED_FLUSH(). */
   needsFlush(cpu: number, stamp: number): boolean {
     const { now } = this;
-    const time = this.#atomics.load(this.#control, TLB_TIME + cpu) >>> 0;
+    const time = this.#atomics.load(this.#control, ofCpu(cpu, TLB_TIME)) >>> 0;
     return !this.isRunning || now === 0 || (time <= stamp && stamp <= now);
   }
 
