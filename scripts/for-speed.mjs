@@ -4,10 +4,15 @@
 //   constructor puts there: they are left out (a hit: 1.6 ns).
 // * Constants are put where they are used. esbuild does so for those of a file without imports; so the numbers of each file
 //   go to a module of their own (a hit: 0.7 ns; a miss: a quarter).
+// * Private members become plain ones, named after their class. V8 puts functions together as long as their bytecode is no
+//   longer than 920 bytes, and `this.#name` takes two instructions and `this.#name()` four more than it would without `#`
+//   (a miss: a tenth). TypeScript and the declarations keep them private.
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
 const FIELD_WITHOUT_VALUE = /^ {2}(protected )?(readonly )?\w+: [^=(\n]*;$/gm;
+const PRIVATE = /((?<=[\w)\]!?])\??\.|^ +(?:static |readonly |get |set )*)#(\w+)/gm;
+const CLASS = /^(?:export )?(?:abstract )?class (\w+)/gm;
 const CONSTANT = /^(export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = ([-~()<>|&+*/\s\w]+);$/gm;
 const IMPORT = /^import (?:type )?\{([^}]*)\} from '(\.[^']*)';$/gm;
 
@@ -34,6 +39,13 @@ function constantsOf(path) {
   return found;
 }
 
+/** `#name` of a class becomes `$Class_name`: a class and those it extends may have private members of one name. */
+function withPlainFields(text) {
+  const classes = [...text.matchAll(CLASS)];
+  const ownerAt = (offset) => classes.findLast(({ index }) => index < offset)?.[1];
+  return text.replace(PRIVATE, (_, before, name, offset) => `${before}$${ownerAt(offset)}_${name}`);
+}
+
 export const forSpeed = {
   name: 'for-speed',
   setup({ onResolve, onLoad }) {
@@ -44,7 +56,7 @@ export const forSpeed = {
         .join('\n'),
     }));
     onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
-      const text = readFileSync(path, 'utf8').replace(FIELD_WITHOUT_VALUE, '');
+      const text = withPlainFields(readFileSync(path, 'utf8')).replace(FIELD_WITHOUT_VALUE, '');
       const constants = constantsOf(path);
       if (constants.size === 0) return { contents: text, loader: 'ts' };
       const names = [...constants.keys()];
