@@ -3,7 +3,11 @@
  * Writes through large pages have no view of their own: dirty bits are kept per 4 KiB page.
  */
 import { FETCH, WRITE } from '../mmu/access.ts';
-import { HitView, NO_REGIME } from '../mmu/hit-view.ts';
+import { HitView, LargeView, NO_REGIME, REGIMES } from '../mmu/hit-view.ts';
+
+// Marks: a bit for each regime that a view was filled under; those of reads are the lowest ones.
+const WRITES = NO_REGIME;
+const FETCHES = 2 * NO_REGIME;
 
 /** Is told the keys that the hit path must use from now on. */
 export type KeysChanged = (
@@ -15,13 +19,12 @@ export type KeysChanged = (
 ) => void;
 
 export class Views {
-  readonly reads: HitView = new HitView(12);
-  readonly writes: HitView = new HitView(12);
-  readonly fetches: HitView = new HitView(12);
-  readonly largeReads: HitView = new HitView(21);
-  readonly largeFetches: HitView = new HitView(21);
-  readonly #small: readonly HitView[] = [this.reads, this.writes, this.fetches];
-  readonly #all: readonly HitView[] = [this.reads, this.writes, this.fetches, this.largeReads, this.largeFetches];
+  readonly reads: HitView = new HitView();
+  readonly writes: HitView = new HitView();
+  readonly fetches: HitView = new HitView();
+  readonly largeReads: LargeView = new LargeView();
+  readonly largeFetches: LargeView = new LargeView();
+  readonly #all = [this.reads, this.writes, this.fetches, this.largeReads, this.largeFetches];
 
   #regime = 0;
   /** Whether hits are possible: not after a fault. */
@@ -64,9 +67,9 @@ export class Views {
 
   /** Drops what was derived from the TLB entry of a 4 KiB page. */
   dropPage(lo: number, hi: number): void {
-    this.reads.drop(lo, hi);
-    this.writes.drop(lo, hi);
-    this.fetches.drop(lo, hi);
+    this.reads.drop(lo, hi, REGIMES);
+    this.writes.drop(lo, hi, REGIMES);
+    this.fetches.drop(lo, hi, REGIMES);
   }
 
   /**
@@ -74,22 +77,23 @@ export class Views {
    * @returns the mark for its TLB entry, by which `dropMarked` finds it
    */
   fill(access: number, lo: number, hi: number, word: number): number {
-    const kind = (access & WRITE) !== 0 ? 1 : (access & FETCH) !== 0 ? 2 : 0; // a read-modify-write is a write
-    this.#small[kind]!.fill(lo, hi, word);
-    return 1 << (kind * NO_REGIME + this.#regime);
+    if ((access & WRITE) !== 0) return this.writes.fill(lo, hi, word) << WRITES; // a read-modify-write is a write
+    if ((access & FETCH) !== 0) return this.fetches.fill(lo, hi, word) << FETCHES;
+    return this.reads.fill(lo, hi, word);
   }
 
   /** Drops what was derived from a TLB entry with these marks: nine places to look at otherwise, for each entry evicted. */
   dropMarked(lo: number, hi: number, marks: number): void {
-    for (let left = marks; left !== 0; left &= left - 1) {
-      const mark = 31 - Math.clz32(left & -left);
-      const kind = (mark / NO_REGIME) | 0;
-      this.#small[kind]!.dropUnder(mark - kind * NO_REGIME, lo, hi);
-    }
+    const reads = marks & REGIMES;
+    const writes = (marks >> WRITES) & REGIMES;
+    const fetches = marks >> FETCHES;
+    if (reads !== 0) this.reads.drop(lo, hi, reads);
+    if (writes !== 0) this.writes.drop(lo, hi, writes);
+    if (fetches !== 0) this.fetches.drop(lo, hi, fetches);
   }
 
   /** The view of large pages for a kind of access; none for writes. */
-  largeOf(access: number): HitView | undefined {
+  largeOf(access: number): LargeView | undefined {
     if ((access & WRITE) !== 0) return undefined;
     return (access & FETCH) !== 0 ? this.largeFetches : this.largeReads;
   }

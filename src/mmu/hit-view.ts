@@ -16,9 +16,10 @@ export const VIEW_SLOTS: number = 1 << 12;
 /** Backing pages that views may hold: the hit path computes positions in the buffer as 32-bit numbers, which end at 4 GiB. */
 export const VIEW_PAGES: number = 1 << 20;
 
-// How the hit path finds an address of a 4 KiB page: its slot begins at `((lo ^ key) >>> SLOT_SHIFT) & SLOT_BITS`.
+// Where the slot of a 4 KiB page begins, in words; the hit path has this in place: `slotOf(lo ^ key)`.
 export const SLOT_SHIFT: number = 10;
 export const SLOT_BITS: number = 0x3ffc;
+const slotOf = (permuted: number): number => (permuted >>> SLOT_SHIFT) & SLOT_BITS;
 // Words of a slot: the low half of the page's address, the high one, and what makes `lo >>> 2` an index into the buffer.
 export const TAG_HI: number = 1;
 export const WORDS: number = 2;
@@ -39,32 +40,33 @@ export const largeSlot = (permuted: number, hi: number): number =>
 const REGIME_BITS = 2;
 /** A regime that nothing is ever filled under: while it is used, every access misses. */
 export const NO_REGIME: number = 3;
+/** All others, a bit each. */
+export const REGIMES: number = (1 << NO_REGIME) - 1;
 /** A tag no access has: bits 11:6 never take part in a comparison. */
 const EMPTY_TAG = 1 << 11;
 
-export class HitView {
-  /** log2 of the bytes an entry covers: 12, or 21 for pieces of large pages. */
-  readonly shift: 12 | 21;
+/** Slots, and the key that permutes them. */
+abstract class KeyedSlots {
   /** XORed into the address before it selects a slot. */
   key = 0;
   /** Four words a slot, of which the last one is unused: a slot does not straddle cache lines. */
   readonly slots: Int32Array;
-
-  #generationBits = 0;
+  protected regime = 0;
+  readonly #shift: number;
+  readonly #generationBits: number;
   #generation = 0;
-  #regime = 0;
 
-  constructor(shift: 12 | 21) {
-    this.shift = shift;
-    const slotBits = shift === LARGE_SHIFT ? 11 : 12;
+  /** @param shift  log2 of the bytes an entry covers, where the key begins; 2^slotBits slots */
+  constructor(shift: number, slotBits: number) {
+    this.#shift = shift;
     this.#generationBits = slotBits - REGIME_BITS;
     this.slots = new Int32Array(4 << slotBits).fill(EMPTY_TAG);
   }
 
   /** Chooses the regime whose entries are met from now on, 0 to 2 or NO_REGIME. Others stay. */
   useRegime(regime: number): void {
-    this.#regime = regime;
-    this.key = this.#keyOf(regime);
+    this.regime = regime;
+    this.key = this.keyOf(regime);
   }
 
   /** Drops the entries of all regimes. */
@@ -74,40 +76,57 @@ export class HitView {
       this.#generation = 0;
       this.slots.fill(EMPTY_TAG);
     }
-    this.useRegime(this.#regime);
+    this.useRegime(this.regime);
+  }
+
+  protected keyOf(regime: number): number {
+    return ((regime << this.#generationBits) | this.#generation) << this.#shift;
+  }
+}
+
+/** Of 4 KiB pages. */
+export class HitView extends KeyedSlots {
+  constructor() {
+    super(12, 12);
+  }
+
+  /**
+   * Adds the page that (lo, hi) lies in, whose first word is at `word` in the buffer, under the current regime.
+   * @returns that regime, as a bit
+   */
+  fill(lo: number, hi: number, word: number): number {
+    const { slots } = this;
+    const at = slotOf(lo ^ this.key);
+    const tag = lo & TAG8;
+    slots[at] = tag;
+    slots[at + TAG_HI] = hi;
+    slots[at + WORDS] = word - (tag >>> 2);
+    return 1 << this.regime;
+  }
+
+  /** Drops the page that (lo, hi) lies in from some regimes, a bit each. */
+  drop(lo: number, hi: number, regimes: number): void {
+    const { slots } = this;
+    for (let left = regimes; left !== 0; left &= left - 1) {
+      const at = slotOf(lo ^ this.keyOf(31 - Math.clz32(left & -left)));
+      if (slots[at] === (lo & TAG8) && slots[at + TAG_HI] === hi) slots[at] = EMPTY_TAG;
+    }
+  }
+}
+
+/** Of pieces of large pages. */
+export class LargeView extends KeyedSlots {
+  constructor() {
+    super(LARGE_SHIFT, 11);
   }
 
   /** Adds the piece that (lo, hi) lies in, whose first word is at `word` in the buffer, under the current regime. */
   fill(lo: number, hi: number, word: number): void {
     const { slots } = this;
-    const at = this.#slotOf(lo, hi, this.key);
-    const tag = this.#tagOf(lo);
+    const at = largeSlot(lo ^ this.key, hi);
+    const tag = lo & LARGE_TAG;
     slots[at] = tag;
     slots[at + TAG_HI] = hi;
     slots[at + WORDS] = word - (tag >>> 2);
-  }
-
-  /** Drops the piece that (lo, hi) lies in, from every regime. */
-  drop(lo: number, hi: number): void {
-    for (let regime = 0; regime < NO_REGIME; regime++) this.dropUnder(regime, lo, hi);
-  }
-
-  /** Drops it from one regime. */
-  dropUnder(regime: number, lo: number, hi: number): void {
-    const { slots } = this;
-    const at = this.#slotOf(lo, hi, this.#keyOf(regime));
-    if (slots[at] === this.#tagOf(lo) && slots[at + TAG_HI] === hi) slots[at] = EMPTY_TAG;
-  }
-
-  #keyOf(regime: number): number {
-    return ((regime << this.#generationBits) | this.#generation) << this.shift;
-  }
-
-  #slotOf(lo: number, hi: number, key: number): number {
-    return this.shift === LARGE_SHIFT ? largeSlot(lo ^ key, hi) : ((lo ^ key) >>> SLOT_SHIFT) & SLOT_BITS;
-  }
-
-  #tagOf(lo: number): number {
-    return lo & -(1 << this.shift);
   }
 }
