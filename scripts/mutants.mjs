@@ -121,7 +121,7 @@ export const MUTANTS = [
       'reservedLo[maskIndex(level, false)] = PS | (',
       'reservedLo[maskIndex(level, false)] = 0 | (',
     ],
-    ['Intel reserves bit 8 of a PML4E', "(options.vendor === 'amd' ? G : 0)", 'G'],
+    ['Intel reserves bit 8 of a PML4E', "= PS | (options.vendor === 'amd' ? G : 0);\n    }", '= PS | G;\n    }'],
     [
       '1 GiB pages on a processor without',
       '(mode.levels >= 4 && options.page1gb ? 1 << 3 : 0)',
@@ -143,11 +143,26 @@ export const MUTANTS = [
     ],
   ]),
 
+  ...of('src/mmu/generations.ts', [
+    [
+      'contexts share the numbers of generations',
+      'this.#last += 1;\n    this.#numbers[context] = this.#last;',
+      'this.#numbers[context]! += 1;\n    this.#last = Math.max(this.#last, this.#numbers[context]!);',
+    ],
+    [
+      'a flush of all PCIDs takes global pages along',
+      'return number > this.#over || context === GLOBAL_CONTEXT ?',
+      'return number > this.#over ?',
+    ],
+    ['entries outlive numbers that begin anew', 'for (const empty of this.#empty) empty();', ''],
+    ['numbers run out', 'if (this.#last >= this.#limit) this.#beginAnew();\n    this.#begin', 'this.#begin'],
+  ]),
+
   ...of('src/mmu/translation-cache.ts', [
     [
-      'a flush spares what was filled since the last one',
-      'if (doubles[slot * SLOT_DOUBLES + STAMP]! > lastFlush) return slot;',
-      'if (doubles[slot * SLOT_DOUBLES + STAMP]! >= lastFlush) return slot;',
+      'entries of other PCIDs and of before a flush are found',
+      'if (words[word + TAG_LO] !== tagLo || words[word + GENERATION] !== generation) continue;',
+      'if (words[word + TAG_LO] !== tagLo || words[word + GENERATION]! < 1) continue;',
     ],
     [
       'hit views outlive the TLB entry that was evicted',
@@ -191,8 +206,8 @@ export const MUTANTS = [
   ...of('src/mmu/hit-view.ts', [
     [
       'a dropped page stays in the views of other regimes',
-      'for (let regime = 0; regime < NO_REGIME; regime++) this',
-      'for (let regime = this.#regime; regime === this.#regime; regime++) this',
+      'for (let left = regimes; left !== 0; left &= left - 1) {',
+      'for (let left = regimes & (1 << this.regime); left !== 0; left &= left - 1) {',
     ],
     ['accesses at odd halfwords hit', 'const TAG32: number = ~0xffc;', 'const TAG32: number = ~0xffe;'],
     ['old entries come back when the generations have run out', 'this.slots.fill(EMPTY_TAG);', ''],
@@ -400,14 +415,14 @@ export const MUTANTS = [
   ]),
 
   ...of('src/cpu/refill.ts', [
-    ['the short way grants what rights deny', '.denial(rights, access) === 0;', '.denial(rights, access) >= 0;'],
+    ['the short way grants what rights deny', 'return registers.current.allows(rights, access);', 'return true;'],
     ['the short way stores without D', 'if ((access & WRITE) !== 0 && (rights & DIRTY) === 0) return false;', ''],
     [
       'the short way leaves A to others',
-      '& format.ordinaryLo[level]!) !== ORDINARY',
-      '& format.ordinaryLo[level]! & ~32) !== 1',
+      '(level > 1 ? ordinaryUpper : ordinaryLeaf)) !== ORDINARY',
+      '(level > 1 ? ordinaryUpper : ordinaryLeaf) & ~32) !== 1',
     ],
-    ['the short way meets no reserved bits above bit 31', '|| (entryHi & format.ordinaryHi[level]!) !== 0', ''],
+    ['the short way meets no reserved bits above bit 31', '|| (entryHi & ordinaryHi) !== 0', ''],
     [
       'ROM and code pages get a write view',
       'memory.pages.bytes[page] === PAGE_DIRTY;',
@@ -420,7 +435,7 @@ export const MUTANTS = [
     ],
     [
       'the short way keeps global pages for one PCID',
-      'if ((rights & GLOBAL) !== 0 && registers.isGlobalEnabled) {',
+      'if ((rights & GLOBAL) !== 0 && registers.isGlobalEnabled === true) {',
       'if (false) {',
     ],
     ['the short way ignores A20', ' || translator.a20Masked) return -1;', ') return -1;'],
@@ -434,20 +449,34 @@ export const MUTANTS = [
       'views.dropMarked(words[word + TAG_LO]!, words[word + TAG_HI]!, words[word + RIGHTS]! >>> MARK_SHIFT);',
       '',
     ],
-    ['the short way finds what was flushed', 'STAMP]! <= lastFlush) {', 'STAMP]! < lastFlush) {'],
     [
-      'the short way finds entries of other PCIDs',
-      'if (words[word + CONTEXT] !== pcid) {',
-      'if (words[word + CONTEXT]! < 0) {',
+      'the short way finds entries of other PCIDs and of before a flush',
+      'if (words[word + GENERATION] !== generation) {',
+      'if (words[word + GENERATION]! < 1) {',
     ],
-    ['the short way forgets the rights of the entries above', 'let { rights } = structures;', 'let rights = 3;'],
+    [
+      'the short way starts below PDEs of other PCIDs and of before a flush',
+      'pdeWords[word + GENERATION] === pdes.generations.of(pcid);',
+      'pdeWords[word + GENERATION]! > 0;',
+    ],
+    ['the short way starts below PDEs of other upper halves', 'pdeWords[word + TAG_HI] === hi &&', ''],
+    [
+      'the short way forgets the rights of the entries above that are cached',
+      'rights = isFirst ? pdes.rightsAt(slot) : structures.rights;',
+      'rights = 3;',
+    ],
+    [
+      'the short way takes 1 GiB pages for tables',
+      '(level > 1 ? ordinaryUpper : ordinaryLeaf)',
+      '(level > 1 && level < 3 ? ordinaryUpper : ordinaryLeaf)',
+    ],
   ]),
 
   ...of('src/cpu/views.ts', [
     [
       'an evicted entry takes the view of another kind with it',
-      'const kind = (mark / NO_REGIME) | 0;',
-      'const kind = 0;',
+      'if (writes !== 0) this.writes.drop(lo, hi, writes);',
+      'if (writes !== 0) this.reads.drop(lo, hi, writes);',
     ],
     [
       'a change of regime opens views that a fault has closed',

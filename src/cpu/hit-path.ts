@@ -177,7 +177,7 @@ export class HitPath extends Processor {
   }
 
   #missBoth(access: number, lo: number, hi: number, size: number): number {
-    const word = (lo & (size - 1)) === 0 && this.mayRefill ? this.refill.find(access, lo, hi) : -1;
+    const word = (lo & (size - 1)) === 0 && this.mayRefill === true ? this.refill.find(access, lo, hi) : -1;
     return word < 0 ? this.load(access, lo, hi, size) : this.#loadWord(word, lo, size);
   }
 
@@ -189,7 +189,7 @@ export class HitPath extends Processor {
   }
 
   #missStore(access: number, lo: number, hi: number, size: number, valueLo: number, valueHi: number): number {
-    const word = (lo & (size - 1)) === 0 && this.mayRefill ? this.refill.find(access, lo, hi) : -1;
+    const word = (lo & (size - 1)) === 0 && this.mayRefill === true ? this.refill.find(access, lo, hi) : -1;
     if (word < 0) return this.store(access & (STACK | WRITE), lo, hi, size, valueLo, valueHi);
     this.physical.storeRam(word * 4 + (lo & 3), size, valueLo, valueHi);
     return 0;

@@ -98,6 +98,8 @@ export class Registers {
   readonly regimes: readonly [Regime, Regime, Regime] = [new Regime(), new Regime(), new Regime()];
   /** REGIME_* of explicit accesses. */
   regime: number = REGIME_SUPERVISOR;
+  /** The same, as the object. */
+  current: Regime = this.regimes[REGIME_SUPERVISOR];
   /** Linear addresses of explicit accesses have 64 bits. */
   is64Bit = false;
   /** CR0.AM, EFLAGS.AC and CPL 3: unaligned explicit accesses raise #AC. */
@@ -264,6 +266,7 @@ export class Registers {
     this.checksAlignment = (this.cr0 & CR0_AM) !== 0 && this.ac !== 0 && this.cpl === 3;
     if (this.cpl === 3) this.regime = REGIME_USER;
     else this.regime = (this.cr4 & CR4_SMAP) !== 0 && this.ac !== 0 ? REGIME_SUPERVISOR_AC : REGIME_SUPERVISOR;
+    this.current = this.regimes[this.regime]!;
   }
 
   #setRegimes(): void {

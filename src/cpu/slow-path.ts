@@ -53,6 +53,8 @@ export class SlowPath {
   protected readonly largeFetchSlots: Int32Array;
   protected largeReadKey = 0;
   protected largeFetchKey = 0;
+  /** Whether a miss may take the short way. */
+  protected mayRefill = false;
   protected readonly physical: PhysicalAccess;
   readonly #watchpoints = new Watchpoints();
   readonly #usesViews: boolean;
@@ -84,14 +86,15 @@ export class SlowPath {
     this.fetchSlots = this.views.fetches.slots;
     this.largeReadSlots = this.views.largeReads.slots;
     this.largeFetchSlots = this.views.largeFetches.slots;
+    this.#usesViews = caches.hitViews !== 'off';
     this.views.subscribe((reads, writes, fetches, largeReads, largeFetches) => {
       this.readKey = reads;
       this.writeKey = writes;
       this.fetchKey = fetches;
       this.largeReadKey = largeReads;
       this.largeFetchKey = largeFetches;
+      this.#chooseWay(); // the views may have been opened or closed
     });
-    this.#usesViews = caches.hitViews !== 'off';
     this.words = memory.words;
     this.bytes = memory.bytes;
     this.halfwords = memory.halfwords;
@@ -122,14 +125,14 @@ export class SlowPath {
     this.views.dropAll();
   }
 
-  /** Whether a miss may take the short way. */
-  protected get mayRefill(): boolean {
-    return this.#usesViews && this.views.isOpen && this.#watchpoints.isEmpty;
+  #chooseWay(): void {
+    this.mayRefill = this.#usesViews && this.views.isOpen && this.#watchpoints.isEmpty;
   }
 
   /** Ends what `addWatch` began; takes the same object. */
   removeWatch(watch: Watch): void {
     this.#watchpoints.remove(watch);
+    this.#chooseWay();
   }
 
   /**

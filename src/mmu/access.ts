@@ -6,7 +6,7 @@
  * flush.
  * Source: SDM 3A, "Determination of Access Rights" and "Protection Keys".
  */
-import { D, G, keyOf, PS } from './entry.ts';
+import { keyOf, PS } from './entry.ts';
 
 /** No access: asks where an address leads and not whether one may go there. For debuggers, which rights do not bind. */
 export const EXAMINE: number = 0;
@@ -48,10 +48,14 @@ export const narrow = (rights: number, lo: number, hi: number): number =>
 /** Rights of a translation, from the combined rights and its leaf. `patBit` is the leaf's PAT flag: bit 7, or 12 of a superpage. */
 export const withLeaf = (rights: number, lo: number, hi: number, patBit: number): number =>
   rights |
-  ((lo & D) !== 0 ? DIRTY : 0) |
-  ((lo & G) !== 0 ? GLOBAL : 0) |
+  ((lo >>> D_TO_DIRTY) & DIRTY) |
+  ((lo >>> G_TO_GLOBAL) & GLOBAL) |
   (keyOf(hi) << KEY_SHIFT) |
   ((((lo & patBit) !== 0 ? 4 : 0) | ((lo >>> 3) & 3)) << PAT_SHIFT);
+
+// The short way of a miss gets here: shifts instead of questions.
+const D_TO_DIRTY = 3;
+const G_TO_GLOBAL = 4;
 
 /** The PAT flag of a leaf at `level`. */
 export const patBit = (level: number): number => (level === 1 ? PS : 1 << 12);
@@ -122,6 +126,8 @@ export class Regime {
   #supervisorReadDenied = 0;
   #supervisorWriteDenied = 0;
   #fetchCode = 0;
+  /** Whether any protection key denies anything. */
+  #hasKeys = false;
 
   set(options: RegimeOptions): void {
     const { userMode, wp, pkru, pkrs } = options;
@@ -137,6 +143,13 @@ export class Regime {
     this.#userWriteDenied = this.#userReadDenied | (userMode || wp ? everySecondBit(pkru >>> 1) : 0);
     this.#supervisorReadDenied = everySecondBit(pkrs);
     this.#supervisorWriteDenied = this.#supervisorReadDenied | (wp ? everySecondBit(pkrs >>> 1) : 0);
+    this.#hasKeys = (pkru | pkrs) !== 0;
+  }
+
+  /** Whether an access to a page with these rights is allowed. */
+  allows(rights: number, access: number): boolean {
+    if (this.#hasKeys) return this.denial(rights, access) === 0;
+    return (ALLOWED[this.#mode | (rights & 7)]! & access & KINDS) === (access & KINDS);
   }
 
   /**

@@ -90,12 +90,12 @@ export class PagingFormat {
   readonly reservedHi: Int32Array;
   /** Bits of the high half that are frame number: physical address bits 51:32. */
   readonly frameMaskHi: number;
-  // Entries about which there is nothing to decide, by level: the low half, under its mask, is ORDINARY (no larger page, nothing
-  // reserved), and of the high half nothing under its mask is set (nothing reserved, a frame below 2^31).
-  readonly ordinaryLo: Int32Array = new Int32Array(6);
-  readonly ordinaryHi: Int32Array = new Int32Array(6);
-  /** Whether this format has such entries: 8-byte ones do. */
-  readonly hasOrdinary: boolean;
+  // Entries of 8 bytes about which there is nothing to decide: the low half, under the mask of upper entries or of those of
+  // level 1, is ORDINARY (no larger page, nothing reserved), and of the high half nothing under its mask is set (nothing
+  // reserved, a frame below 2^31).
+  readonly ordinaryUpper: number;
+  readonly ordinaryLeaf: number;
+  readonly ordinaryHi: number;
   readonly #indexMask: number = 0;
 
   constructor(mode: PagingMode, options: FormatOptions, frameMaskHi: number = 0xf_ffff) {
@@ -113,17 +113,9 @@ export class PagingFormat {
       this.pageSizeLevels = (1 << 2) | (mode.levels >= 4 && options.page1gb ? 1 << 3 : 0);
       this.#reserve64Bit(options);
     }
-    this.hasOrdinary = mode.entryBytes === 8;
-    for (let level = 1; level < 6; level++) {
-      const at = maskIndex(level, level === 1);
-      this.ordinaryLo[level] = ORDINARY | this.reservedLo[at]! | (level > 1 ? this.#pageSize(level) : 0);
-      this.ordinaryHi[level] = this.reservedHi[at]! | FRAMES_FROM_2_31;
-    }
-  }
-
-  /** PS, where it makes an entry of `level` map a page. */
-  #pageSize(level: number): number {
-    return (this.pageSizeLevels & (1 << level)) !== 0 ? PS : 0;
+    this.ordinaryUpper = ORDINARY | PS | (options.vendor === 'amd' ? G : 0);
+    this.ordinaryLeaf = ORDINARY | this.reservedLo[maskIndex(1, true)]!;
+    this.ordinaryHi = this.reservedHi[maskIndex(1, true)]! | FRAMES_FROM_2_31;
   }
 
   /** Lowest linear bit that indexes a table of `level`: also log2 of the bytes that an entry of it spans. */

@@ -23,9 +23,17 @@ export class StructureCaches {
   readonly #generations = new Generations();
   /** By level; index 0 stands for level 2. */
   protected readonly caches: readonly TranslationCache[];
+  /** The cache of level 2: most walks start below a PDE. */
+  readonly pdes: TranslationCache;
 
   constructor(shape: CacheShape) {
     this.caches = [21, 30, 39, 48].map((shift) => new TranslationCache(shift, shape, this.#generations));
+    this.pdes = this.caches[0]!;
+  }
+
+  /** Whether anything is kept. */
+  get isOn(): boolean {
+    return this.pdes.isOn;
   }
 
   /** In 32-bit paging a PDE covers 4 MiB. */
@@ -36,18 +44,28 @@ export class StructureCaches {
 
   /** The deepest table known for an address, else the root; left in the fields. */
   find(format: PagingFormat, root: Frame, lo: number, hi: number, pcid: number): void {
-    for (let level = 2; level <= format.levels; level++) {
+    const slot = format.levels < 2 ? -1 : this.pdes.find(lo, hi, pcid);
+    if (slot >= 0) this.#take(1, this.pdes, slot);
+    else this.#findUpper(format, root, lo, hi, pcid);
+  }
+
+  #findUpper(format: PagingFormat, root: Frame, lo: number, hi: number, pcid: number): void {
+    for (let level = 3; level <= format.levels; level++) {
       const cache = this.caches[level - 2]!;
       const slot = cache.find(lo, hi, pcid);
       if (slot < 0) continue;
-      this.level = level - 1;
-      this.table = cache.frameAt(slot);
-      this.rights = cache.rightsAt(slot);
+      this.#take(level - 1, cache, slot);
       return;
     }
     this.level = format.levels;
     this.table = root;
     this.rights = ALL_RIGHTS;
+  }
+
+  #take(level: number, cache: TranslationCache, slot: number): void {
+    this.level = level;
+    this.table = cache.frameAt(slot);
+    this.rights = cache.rightsAt(slot);
   }
 
   /** Keeps the upper entries of a walk that found a translation: all of them present, well formed and marked accessed. */

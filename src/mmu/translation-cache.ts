@@ -2,26 +2,25 @@
  * One set-associative cache of what walks found, keyed by linear address bits from `shift` up and by PCID or GLOBAL.
  * A TLB is three of them (one per page size), the paging-structure caches are four.
  *
- * Invalidation is by generation: each entry carries the clock of its fill, each context the clock of its last flush, so
- * that flushing any amount is O(1). Memory: 32 bytes an entry; with `keep everything` it grows with the entries alive.
+ * Each entry carries the generation of its context that it was filled in (generations.ts). Memory: 32 bytes an entry; with `keep everything` it grows with the entries alive.
  */
 import { type Generations, GLOBAL_CONTEXT } from './generations.ts';
 import type { Frame } from './halves.ts';
 
 // A slot is one half of a cache line: a search touches one or two lines, not one an array (a miss over 64 MiB: 30 ns less).
-// Words of a slot, then its doubles.
+// Words of a slot; its last two are the frame, a double.
 export const SLOT_WORDS: number = 8;
 export const TAG_LO: number = 0;
 export const TAG_HI: number = 1;
-export const CONTEXT: number = 2;
+export const GENERATION: number = 2;
 export const RIGHTS: number = 3;
+export const CONTEXT: number = 4;
 export const SLOT_DOUBLES: number = 4;
-export const STAMP: number = 2;
 export const FRAME: number = 3;
 
-/** Contexts of slots without an entry: never used, and dropped. The first ends a search in a cache that grows. */
-const EMPTY = -1;
-const DROPPED = -2;
+/** Generations of slots without an entry: never used, and dropped. The first ends a search in a cache that grows. */
+const EMPTY = 0;
+const DROPPED = -1;
 
 /** Rights take 12 bits; above them are marks, of whoever derived something from an entry. */
 export const MARK_SHIFT: number = 12;
@@ -57,19 +56,24 @@ export class TranslationCache {
   #maskLo = 0;
   #maskHi = 0;
   #grows = false;
-  protected readonly replacement: Replacement;
   setMask = 0;
   #slotMask = 0;
   /** Slots that are not EMPTY, of a cache that grows. */
   #used = 0;
-  #next = 1; // round robin, or the state of the generator
+  // Which way goes next: counting, in steps of 1, or of 2^32 over the golden ratio, whose upper bits look random.
+  #next = 1;
+  readonly #step: number;
+  /** Lowest bit of it that is used. */
+  readonly #drawn: number;
   /** Number of slots. */
   #size = 0;
 
   constructor(shift: number, shape: CacheShape, generations: Generations) {
     this.#shift = shift;
     this.generations = generations;
-    this.replacement = shape.replacement;
+    const isRandom = shape.replacement === 'random';
+    this.#step = isRandom ? 0x9e3779b9 | 0 : 1;
+    this.#drawn = isRandom ? 24 : 0;
     this.#grows = shape.entries === Infinity;
     this.ways = shape.ways;
     const entries = this.#grows ? 16 : shape.entries;
@@ -80,6 +84,7 @@ export class TranslationCache {
       throw new RangeError(`a cache of ${entries} entries has no ${shape.ways} ways`);
     this.#allocate(entries);
     this.reshape(shift);
+    generations.subscribe(() => this.#empty());
   }
 
   /** Whether it has room for any entry. */
@@ -89,7 +94,7 @@ export class TranslationCache {
 
   /** Whether it holds a fixed number of entries, and is on. */
   get isFixed(): boolean {
-    return this.#size > 0 && !this.#grows;
+    return this.#size > 0 && this.#grows === false;
   }
 
   /** Lowest linear bit of the key. */
@@ -150,7 +155,7 @@ export class TranslationCache {
     if (!this.isUsed) return false;
     const slot = this.#find(lo & this.#maskLo, hi & this.#maskHi, context);
     if (slot < 0) return false;
-    this.words[slot * SLOT_WORDS + CONTEXT] = DROPPED;
+    this.words[slot * SLOT_WORDS + GENERATION] = DROPPED;
     return true;
   }
 
@@ -172,35 +177,34 @@ export class TranslationCache {
 
   #find(tagLo: number, tagHi: number, context: number): number {
     if (this.#grows) return this.#findGrown(tagLo, tagHi, context);
-    const words = this.words;
-    const doubles = this.doubles;
-    const lastFlush = this.generations.lastFlush(context);
+    const { words, ways } = this;
+    const generation = this.generations.of(context);
     const first = this.#set(tagLo, tagHi, context);
-    for (let slot = first; slot < first + this.ways; slot++) {
-      const word = slot * SLOT_WORDS;
-      if (words[word + TAG_LO] !== tagLo || words[word + CONTEXT] !== context || words[word + TAG_HI] !== tagHi)
-        continue;
-      if (doubles[slot * SLOT_DOUBLES + STAMP]! > lastFlush) return slot;
+    for (let way = 0; way < ways; way++) {
+      const word = (first + way) * SLOT_WORDS;
+      if (words[word + TAG_LO] !== tagLo || words[word + GENERATION] !== generation) continue;
+      if (words[word + TAG_HI] === tagHi) return first + way;
     }
     return -1;
   }
 
   #findGrown(tagLo: number, tagHi: number, context: number): number {
     const first = this.#set(tagLo, tagHi, context);
+    const generation = this.generations.of(context);
     for (let nth = 0; nth < this.#size; nth++) {
       const slot = (first + nth) & this.#slotMask;
       const word = slot * SLOT_WORDS;
-      const found = this.words[word + CONTEXT];
-      const isSame = found === context && this.words[word + TAG_LO] === tagLo && this.words[word + TAG_HI] === tagHi;
-      if (isSame && this.isLive(slot)) return slot;
+      const found = this.words[word + GENERATION];
+      if (found === generation && this.words[word + TAG_LO] === tagLo && this.words[word + TAG_HI] === tagHi)
+        return slot;
       if (found === EMPTY) return -1;
     }
     return -1;
   }
 
   isLive(slot: number): boolean {
-    const context = this.words[slot * SLOT_WORDS + CONTEXT]!;
-    return context >= 0 && this.doubles[slot * SLOT_DOUBLES + STAMP]! > this.generations.lastFlush(context);
+    const word = slot * SLOT_WORDS;
+    return this.generations.isPresent(this.words[word + GENERATION]!, this.words[word + CONTEXT]!);
   }
 
   /** First slot of a set. */
@@ -212,9 +216,8 @@ export class TranslationCache {
 
   /** The same from the low 32 bits of a page number. High bits are folded in: kernel and user halves would meet under plain low bits. */
   setOf(page: number, tagHi: number, context: number): number {
-    return (
-      ((page ^ (page >>> 10) ^ (tagHi >>> 7) ^ (Math.imul(context, 0x9e3779b1) >>> 16)) & this.setMask) * this.ways
-    );
+    const set = page ^ (page >>> 10) ^ (tagHi >>> 7) ^ (Math.imul(context, 0x9e3779b1) >>> 16);
+    return Math.imul(set & this.setMask, this.ways);
   }
 
   #put(slot: number, lo: number, hi: number, context: number, frame: Frame, rights: number): void {
@@ -223,23 +226,20 @@ export class TranslationCache {
     const word = slot * SLOT_WORDS;
     words[word + TAG_LO] = lo & this.#maskLo;
     words[word + TAG_HI] = hi & this.#maskHi;
-    words[word + CONTEXT] = context;
+    words[word + GENERATION] = this.generations.of(context);
     words[word + RIGHTS] = rights;
-    this.doubles[slot * SLOT_DOUBLES + STAMP] = this.generations.now;
+    words[word + CONTEXT] = context;
     this.doubles[slot * SLOT_DOUBLES + FRAME] = frame;
   }
 
   /** Where a new entry goes: over one that is not live, or over a victim. */
   #place(tagLo: number, tagHi: number, context: number): number {
     if (this.#grows) return this.#placeGrown(tagLo, tagHi, context);
-    const words = this.words;
-    const doubles = this.doubles;
-    const lastFlush = this.generations.lastFlush(context);
+    const { words, ways } = this;
+    const generation = this.generations.of(context);
     const first = this.#set(tagLo, tagHi, context);
-    for (let slot = first; slot < first + this.ways; slot++) {
-      const isOwn = words[slot * SLOT_WORDS + CONTEXT] === context; // nearly always
-      if (isOwn ? doubles[slot * SLOT_DOUBLES + STAMP]! <= lastFlush : !this.isLive(slot)) return slot;
-    }
+    for (let slot = first; slot < first + ways; slot++)
+      if (words[slot * SLOT_WORDS + GENERATION] !== generation && !this.isLive(slot)) return slot;
     const victim = first + this.victim();
     const word = victim * SLOT_WORDS;
     this.onEvict(words[word + TAG_LO]!, words[word + TAG_HI]!, this.#shift, words[word + RIGHTS]! >>> MARK_SHIFT);
@@ -252,14 +252,14 @@ export class TranslationCache {
     let nth = 0;
     while (this.isLive((first + nth) & this.#slotMask)) nth++; // a quarter is free
     const slot = (first + nth) & this.#slotMask;
-    if (this.words[slot * SLOT_WORDS + CONTEXT] === EMPTY) this.#used += 1;
+    if (this.words[slot * SLOT_WORDS + GENERATION] === EMPTY) this.#used += 1;
     return slot;
   }
 
   /** Chooses the way that goes. */
   victim(): number {
-    this.#next = this.replacement === 'random' ? Math.imul(this.#next, 1664525) + 1013904223 : this.#next + 1;
-    return (this.#next >>> (this.replacement === 'random' ? 16 : 0)) & (this.ways - 1);
+    this.#next = (this.#next + this.#step) | 0;
+    return (this.#next >>> this.#drawn) & (this.ways - 1);
   }
 
   /** Makes room in a cache that grows: what is not live goes, and where that is not enough, the cache doubles. */
@@ -267,7 +267,6 @@ export class TranslationCache {
     const live: number[][] = [];
     this.forEach((...entry) => live.push(entry));
     this.#allocate(4 * live.length > this.#size ? 2 * this.#size : this.#size);
-    // fill() stamps them now: they are as live as before, since nothing was flushed in between
     for (const [lo, hi, context, frame, rights] of live) this.fill(lo!, hi!, context!, frame!, rights!);
   }
 
@@ -281,7 +280,7 @@ export class TranslationCache {
   }
 
   #empty(): void {
-    for (let slot = 0; slot < this.#size; slot++) this.words[slot * SLOT_WORDS + CONTEXT] = EMPTY;
+    for (let slot = 0; slot < this.#size; slot++) this.words[slot * SLOT_WORDS + GENERATION] = EMPTY;
     this.#used = 0;
   }
 }
