@@ -95,7 +95,7 @@ export const GOALS = [
       const work = results.workers?.results.find(
         ({ locking, what }) => locking === 'l3' && what === 'map absent pages',
       );
-      return work && work.other / work.one;
+      return work?.otherRatio;
     },
   ],
   [

@@ -35,13 +35,14 @@ const BLOCKS = {
   workers: ({ results }) =>
     [
       table(
-        ['locking', 'work', '1 worker', '2, same L3 table', '2, other L3 tables'],
-        results.workers.results.map(({ locking, what, one, same, other }) => [
+        ['locking', 'work', '1 worker', '2, same L3 table', '2, other L3 tables', '2, a machine each'],
+        results.workers.results.map(({ locking, what, one, sameRatio, otherRatio, apartRatio }) => [
           locking,
           what,
           `${(one / 1e6).toFixed(2)} million/s`,
-          `${(same / one).toFixed(2)} times`,
-          `${(other / one).toFixed(2)} times`,
+          `${sameRatio.toFixed(2)} times`,
+          `${otherRatio.toFixed(2)} times`,
+          `${apartRatio.toFixed(2)} times`,
         ]),
       ),
       '',

@@ -1,7 +1,9 @@
 // npm run bench:workers [-- --seconds N] [-- --json]
 // Mapping on real threads: operations per second of 1 and 2 workers, in one L3 table and in different ones, with the locking
-// `l3`, `pgdir` and `reverify`. Absent 4 KiB pages are mapped, from each CPU's own pool; and the same with a shootdown each. Then
-// what one shootdown takes while 1 and 3 other CPUs do nothing but poll.
+// `l3`, `pgdir` and `reverify`. Absent 4 KiB pages are mapped, from each CPU's own pool; and the same with a shootdown each.
+// `apart` is what the host has to give: two workers on machines of their own, which share nothing. Then what one shootdown
+// takes while 1 and 3 other CPUs do nothing but poll.
+import { once } from 'node:events';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -11,6 +13,7 @@ import { Machine } from '../dist/index.js';
 const PAGE = 0xffff83000 * 2 ** 16; // page number of 0xffff830000000000
 const L3_PAGES = 512 ** 3;
 const BATCH = 512 * 16;
+const ROUNDS = 10;
 const PAGE_HYPERVISOR = 0x800163;
 const SMALL = PAGE_HYPERVISOR | 0x200;
 
@@ -34,6 +37,7 @@ const WORK = {
   },
 };
 
+/** Works whenever the gate is odd, and tells how much it did. */
 function work({ shared, cpu, first, what, control }) {
   const gate = new Int32Array(control);
   const xen = Xen.attach(shared, cpu);
@@ -42,41 +46,79 @@ function work({ shared, cpu, first, what, control }) {
   for (let n = 0; n < 30; n++) run(mm, first);
   mm.cpu.park();
   parentPort.postMessage('warm');
-  Atomics.wait(gate, 0, 0);
-  mm.cpu.unpark();
-  let operations = 0;
-  while (Atomics.load(gate, 0) === 1) operations += run(mm, first);
-  mm.cpu.park();
-  parentPort.postMessage(operations);
+  for (let turn = 0; ; turn += 2) {
+    Atomics.wait(gate, 0, turn);
+    mm.cpu.unpark();
+    let operations = 0;
+    while (Atomics.load(gate, 0) === turn + 1) operations += run(mm, first);
+    mm.cpu.park();
+    parentPort.postMessage(operations);
+  }
 }
 
-/** Operations per second of all workers; the first `polling` of them only poll. */
-async function measure(locking, what, workers, sameL3, seconds, polling = 0) {
+/**
+ * Workers on one machine, or `apart` on one each, which wait until they are measured; the first `polling` of them only poll.
+ */
+class Crew {
+  #gate = new Int32Array(new SharedArrayBuffer(4));
+  #threads;
+
+  constructor(locking, what, { workers, sameL3 = false, polling = 0, apart = false }) {
+    let xen;
+    this.#threads = Array.from({ length: workers }, (_, at) => {
+      if (at === 0 || apart) xen = newXen(locking, workers);
+      const first = PAGE + (sameL3 ? at * 512 ** 2 : at * L3_PAGES);
+      const about = { shared: xen.share(), cpu: at + 1, first, what: at < polling ? 'poll' : what };
+      return new Worker(new URL(import.meta.url), { workerData: { ...about, control: this.#gate.buffer } });
+    });
+  }
+
+  /** A message of each. */
+  messages() {
+    return Promise.all(this.#threads.map(async (thread) => (await once(thread, 'message'))[0]));
+  }
+
+  /** Operations per second of all of them, over some seconds. */
+  async rate(seconds) {
+    const done = this.messages();
+    const start = process.hrtime.bigint();
+    this.#turn();
+    await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+    this.#turn();
+    const operations = (await done).reduce((sum, count) => sum + count);
+    return operations / (Number(process.hrtime.bigint() - start) / 1e9);
+  }
+
+  end() {
+    return Promise.all(this.#threads.map((thread) => thread.terminate()));
+  }
+
+  #turn() {
+    Atomics.add(this.#gate, 0, 1);
+    Atomics.notify(this.#gate, 0);
+  }
+}
+
+function newXen(locking, workers) {
   const size = 16 << 20;
   const machine = new Machine({ memory: { size, shared: true }, cpus: workers + 1 });
   const xen = new Xen(machine, { heap: { start: 0, size }, locking });
   for (let cpu = 0; cpu <= workers; cpu++) machine.mailboxes.setOffline(cpu);
-  const control = new SharedArrayBuffer(4);
-  const gate = new Int32Array(control);
-  const threads = Array.from({ length: workers }, (_, at) => {
-    const first = PAGE + (sameL3 ? at * 512 ** 2 : at * L3_PAGES);
-    return new Worker(new URL(import.meta.url), {
-      workerData: { shared: xen.share(), cpu: at + 1, first, what: at < polling ? 'poll' : what, control },
-    });
-  });
-  const message = (thread) => new Promise((resolve, reject) => thread.once('message', resolve).once('error', reject));
-  await Promise.all(threads.map(message));
-  const done = threads.map(message);
-  const start = process.hrtime.bigint();
-  Atomics.store(gate, 0, 1);
-  Atomics.notify(gate, 0);
-  await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
-  Atomics.store(gate, 0, 2);
-  const operations = (await Promise.all(done)).reduce((sum, count) => sum + count);
-  const elapsed = Number(process.hrtime.bigint() - start) / 1e9;
-  await Promise.all(threads.map((thread) => thread.terminate()));
-  return operations / elapsed;
+  return xen;
 }
+
+/** Measures crews in turn, so that what slows the machine down for a while slows down all of them. Rates of each, by round. */
+async function inTurn(crews, seconds) {
+  await Promise.all(crews.map((crew) => crew.messages())); // warm
+  const rates = crews.map(() => []);
+  for (let round = 0; round < ROUNDS; round++)
+    for (const [at, crew] of crews.entries()) rates[at].push(await crew.rate(seconds / ROUNDS));
+  await Promise.all(crews.map((crew) => crew.end()));
+  return rates;
+}
+
+const best = (rates) => Math.max(...rates);
+const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 async function main() {
   const { values: options } = parseArgs({
@@ -85,31 +127,38 @@ async function main() {
   const results = [];
   if (!options.json) {
     console.log(
-      `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}. Operations per second; ratio to one worker.`,
+      `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}. Operations per second, best of ${ROUNDS} rounds; ratio to one worker, median within rounds.`,
     );
     console.log(
-      `${''.padEnd(36)}${['1 worker', '2, same L3', 'ratio', '2, other L3', 'ratio'].map((text) => text.padStart(13)).join('')}`,
+      `${''.padEnd(36)}${['1 worker', '2, same L3', 'ratio', '2, other L3', 'ratio', 'apart'].map((text) => text.padStart(13)).join('')}`,
     );
   }
   for (const locking of ['l3', 'pgdir', 'reverify'])
     for (const what of ['map absent pages', 'remap with a shootdown']) {
-      const one = await measure(locking, what, 1, true, Number(options.seconds));
-      const same = await measure(locking, what, 2, true, Number(options.seconds));
-      const other = await measure(locking, what, 2, false, Number(options.seconds));
-      results.push({ locking, what, one, same, other });
+      const about = [{ workers: 1 }, { workers: 2, sameL3: true }, { workers: 2 }, { workers: 2, apart: true }];
+      const crews = about.map((each) => new Crew(locking, what, each));
+      const [one, same, other, apart] = await inTurn(crews, Number(options.seconds));
+      const ratio = (rates) => median(rates.map((rate, round) => rate / one[round]));
+      const result = { locking, what, one: best(one), same: best(same), other: best(other) };
+      result.sameRatio = ratio(same);
+      result.otherRatio = ratio(other);
+      result.apartRatio = ratio(apart);
+      results.push(result);
       const figures = [
-        one.toFixed(0),
-        same.toFixed(0),
-        (same / one).toFixed(2),
-        other.toFixed(0),
-        (other / one).toFixed(2),
+        result.one.toFixed(0),
+        result.same.toFixed(0),
+        result.sameRatio.toFixed(2),
+        result.other.toFixed(0),
+        result.otherRatio.toFixed(2),
+        result.apartRatio.toFixed(2),
       ];
       if (!options.json)
         console.log(`${locking.padEnd(9)}${what.padEnd(27)}${figures.map((text) => text.padStart(13)).join('')}`);
     }
   const shootdowns = [];
   for (const others of [1, 3]) {
-    const perSecond = await measure('l3', 'remap with a shootdown', others + 1, true, Number(options.seconds), others);
+    const crew = new Crew('l3', 'remap with a shootdown', { workers: others + 1, sameL3: true, polling: others });
+    const perSecond = best((await inTurn([crew], Number(options.seconds)))[0]);
     shootdowns.push({ others, ns: 1e9 / perSecond });
     if (!options.json) console.log(`a shootdown of ${others} other CPUs that poll: ${(1e9 / perSecond).toFixed(0)} ns`);
   }
