@@ -17,8 +17,8 @@ const checked = (args: readonly string[]): Checked => {
 
 describe('access vectors of QEMU and Bochs', () => {
   it.each(['default', 'everything', 'off'])('all 19,940 cases and 41,129 accesses agree, caches %s', (caches) => {
-    expect(checked(['test/corpus/access', '--caches', caches])).toMatchObject({ passed: 19_940, failed: 0 });
-    const { stdout } = pagewalk(['check', 'test/corpus/access', '--caches', caches]);
+    const { status, stdout } = pagewalk(['check', 'test/corpus/access', '--caches', caches]);
+    expect(status).toBe(0);
     expect(stdout).toContain('41129 of 41129 accesses');
     expect(stdout.trimEnd().split('\n').at(-1)).toBe('19940 passed, 0 failed');
   });

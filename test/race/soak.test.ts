@@ -116,7 +116,7 @@ describe('four workers over one address space', () => {
   it.each<Locking>(['l3', 'pgdir', 'reverify'])('leave the tables as each of them knows them: %s', async (locking) => {
     const xen = makeXen(locking);
     const looksUp = locking === 'reverify'; // without any lock
-    const outcomes = await round(xen, LONG ? Date.now() % 1000 : 1, LONG ? 40_000 : 1500, { looksUp });
+    const outcomes = await round(xen, LONG ? Date.now() % 1000 : 1, LONG ? 40_000 : 1000, { looksUp });
     expect(outcomes.map(({ failure }) => failure)).toEqual(Array(WORKERS).fill(undefined));
     expect(aftermath(xen, outcomes)).toEqual([]);
     for (const { counts } of outcomes) {

@@ -2,6 +2,8 @@
  * Two CPUs on one set of Xen's tables, requests to the mapping layer, and judges of what came of them: a flat map, a walk
  * of the tables of one's own, the MMU's walk, and both CPUs' accesses through whatever their caches hold.
  */
+
+import { PGDIR_LOCK } from '../../src/hypervisor/control.ts';
 import {
   BEHAVIOURS,
   type Behaviour,
@@ -436,9 +438,6 @@ export class MappingWorld {
 }
 
 export { ENOMEM };
-
-/** Where map_pgdir_lock stands among the control words. */
-const PGDIR_LOCK = 1;
 
 /** Of a table: sign bits left out, the product is exact. */
 const keyOf = (page: number, level: number): number => (page % 2 ** 36) * 8 + level;
