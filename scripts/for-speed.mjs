@@ -4,11 +4,11 @@
 //   constructor puts there: they are left out (a hit: 1.6 ns).
 // * Constants are put where they are used. esbuild does so for those of a file without imports; so the numbers of each file
 //   go to a module of their own (a hit: 0.7 ns; a miss: a quarter).
-// * Private members become plain ones, named after their class. V8 puts functions together as long as their bytecode is no
+// * Private members become plain ones. V8 puts functions together as long as their bytecode is no
 //   longer than 920 bytes, and `this.#name` takes two instructions and `this.#name()` four more than it would without `#`
 //   (a miss: a tenth). TypeScript and the declarations keep them private.
-import { readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, relative, resolve } from 'node:path';
 
 const FIELD_WITHOUT_VALUE = /^ {2}(protected )?(readonly )?\w+: [^=(\n]*;$/gm;
 const PRIVATE = /((?<=[\w)\]!?])\??\.|^ +(?:static |readonly |get |set )*)#(\w+)/gm;
@@ -39,11 +39,32 @@ function constantsOf(path) {
   return found;
 }
 
-/** `#name` of a class becomes `$Class_name`: a class and those it extends may have private members of one name. */
-function withPlainFields(text) {
+/** Where plain members bring something: mapping code was measured without effect. */
+const PLAIN = ['src/mmu', 'src/cpu'];
+
+/** Classes that have a private member of a name, by name: a class and those it extends may have one each. */
+const owners = new Map();
+for (const folder of PLAIN)
+  for (const file of readdirSync(folder).sort())
+    for (const [owner, name] of privateMembers(readFileSync(resolve(folder, file), 'utf8')))
+      owners.set(name, [...new Set([...(owners.get(name) ?? []), owner])]);
+
+function privateMembers(text) {
+  const members = [];
+  withPlainMembers(text, (owner, name) => members.push([owner, name]));
+  return members;
+}
+
+/** `#name` becomes `$name`, of the second class that has one `$name2`, and so on. */
+function withPlainMembers(text, plain = plainName) {
   const classes = [...text.matchAll(CLASS)];
-  const ownerAt = (offset) => classes.findLast(({ index }) => index < offset)?.[1];
-  return text.replace(PRIVATE, (_, before, name, offset) => `${before}$${ownerAt(offset)}_${name}`);
+  const ownerAt = (offset) => classes.findLast(({ index }) => index < offset)[1];
+  return text.replace(PRIVATE, (_, before, name, offset) => `${before}${plain(ownerAt(offset), name)}`);
+}
+
+function plainName(owner, name) {
+  const at = owners.get(name).indexOf(owner);
+  return `$${name}${at === 0 ? '' : at + 1}`;
 }
 
 export const forSpeed = {
@@ -56,7 +77,8 @@ export const forSpeed = {
         .join('\n'),
     }));
     onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
-      const text = withPlainFields(readFileSync(path, 'utf8')).replace(FIELD_WITHOUT_VALUE, '');
+      const source = readFileSync(path, 'utf8').replace(FIELD_WITHOUT_VALUE, '');
+      const text = PLAIN.includes(relative('.', dirname(path))) ? withPlainMembers(source) : source;
       const constants = constantsOf(path);
       if (constants.size === 0) return { contents: text, loader: 'ts' };
       const names = [...constants.keys()];

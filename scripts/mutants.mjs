@@ -415,8 +415,12 @@ export const MUTANTS = [
   ]),
 
   ...of('src/cpu/refill.ts', [
-    ['the short way grants what rights deny', 'return registers.current.allows(rights, access);', 'return true;'],
-    ['the short way stores without D', 'if ((access & WRITE) !== 0 && (rights & DIRTY) === 0) return false;', ''],
+    [
+      'the short way grants what rights deny',
+      'return this.translator.registers.current.allows(rights, access);',
+      'return true;',
+    ],
+    ['the short way stores without D', '(rights & DIRTY) === 0 || ', ''],
     [
       'the short way leaves A to others',
       '(level > 1 ? ordinaryUpper : ordinaryLeaf)) !== ORDINARY',
@@ -425,14 +429,10 @@ export const MUTANTS = [
     ['the short way meets no reserved bits above bit 31', '|| (entryHi & ordinaryHi) !== 0', ''],
     [
       'ROM and code pages get a write view',
-      'memory.pages.bytes[page] === PAGE_DIRTY;',
-      'memory.pages.bytes[page] !== 0;',
+      'return this.memory.pages.bytes[word / WORDS_PER_PAGE] === PAGE_DIRTY;',
+      'return this.memory.pages.bytes[word / WORDS_PER_PAGE] !== 0;',
     ],
-    [
-      'hits store into clean pages and code',
-      '(access & WRITE) === 0 || memory.pages.bytes[page] === PAGE_DIRTY;',
-      'page >= 0;',
-    ],
+    ['hits store into clean pages and code', '|| !this.isOpen(word))', ')'],
     [
       'the short way keeps global pages for one PCID',
       'if ((rights & GLOBAL) !== 0 && registers.isGlobalEnabled === true) {',
@@ -1052,10 +1052,10 @@ export const MUTANTS = [
     ['nobody is waited for before a table is freed', 'if (isBefore && cpu !== this.#cpu &&', 'if (cpu < 0 &&'],
     [
       'a CPU that is inside an operation looks as if it were not',
-      'Atomics.store(this.#control, INSIDE + this.#cpu, last === 0 ? -1 : last);',
+      'Atomics.store(this.#control, ofCpu(this.#cpu, INSIDE), last === 0 ? -1 : last);',
       '',
     ],
-    ['a CPU stays inside its operation', '    Atomics.store(this.#control, INSIDE + this.#cpu, 0);\n', ''],
+    ['a CPU stays inside its operation', '    Atomics.store(this.#control, ofCpu(this.#cpu, INSIDE), 0);\n', ''],
     [
       'a CPU that is parked is waited for',
       ' && this.#mailboxes.stateOf(cpu) === RUNNING) return false;',
@@ -1064,7 +1064,7 @@ export const MUTANTS = [
     ['an operation that began since is waited for', 'entered !== 0 && ((entered - number) | 0) < 0;', 'entered !== 0;'],
     [
       'whoever dies inside an operation is waited for when his CPU runs again',
-      'Atomics.store(control, INSIDE + cpu, 0);',
+      'Atomics.store(control, ofCpu(cpu, INSIDE), 0);',
       '',
     ],
   ]),
@@ -1164,7 +1164,7 @@ export const MUTANTS = [
   ...of('src/hypervisor/heap.ts', [
     [
       'a frame of a pool is given out twice',
-      'if (head !== 0) control[POOL + cpu] = this.#frames.words[(head - 1) * INFO_WORDS + NEXT]!;',
+      'if (head !== 0) control[ofCpu(cpu, POOL)] = this.#frames.words[(head - 1) * INFO_WORDS + NEXT]!;',
       '',
     ],
     ['a freed frame does not count as free', '    words[at + COUNT_HI] = PGC_FREE_HI;\n', ''],

@@ -6,9 +6,9 @@ import { manifest } from './bundle.mjs';
 
 /** Bytes: minified, compressed. Why the core is as large as it is: docs/decisions/0004-libraries.md. */
 const BUDGETS = {
-  '.': [72_000, 25_500],
-  './image': [82_000, 29_500],
-  './hypervisor': [122_000, 44_000],
+  '.': [75_000, 25_500],
+  './image': [85_000, 29_500],
+  './hypervisor': [127_000, 44_000],
   './explorer': [222_000, 78_000],
 };
 

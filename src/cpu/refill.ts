@@ -126,9 +126,8 @@ export class Refill {
       table = (entryHi << 20) | (entryLo >>> 12);
     }
     rights = withLeaf(rights, entryLo, entryHi, patBit(1));
-    if (!this.#isAllowed(rights, access)) return -1;
-    const at = this.wordOf(table, access);
-    if (at < 0) return -1;
+    const at = this.wordOf(table);
+    if (at < 0 || !this.#isQuiet(rights, access, at)) return -1;
 
     // The fill.
     counters.misses += 1;
@@ -163,29 +162,27 @@ export class Refill {
   /** The page is in the TLB, and no view answers for this kind of access yet. */
   #fromTlb(slot: number, access: number, lo: number, hi: number): number {
     const { small } = this.translator.tlb;
-    if (!this.#isAllowed(small.rightsAt(slot), access)) return -1;
-    const at = this.wordOf(small.frameAt(slot), access);
-    if (at < 0) return -1;
+    const at = this.wordOf(small.frameAt(slot));
+    if (at < 0 || !this.#isQuiet(small.rightsAt(slot), access, at)) return -1;
     this.translator.counters.hits += 1;
     small.mark(slot, this.views.fill(access, lo, hi, at));
     return at + ((lo & OFFSET_MASK) >>> 2);
   }
 
-  #isAllowed(rights: number, access: number): boolean {
-    const { registers } = this.translator;
-    if ((access & WRITE) !== 0 && (rights & DIRTY) === 0) return false;
-    return registers.current.allows(rights, access);
+  /** Whether an access is allowed and has nothing else to say. */
+  #isQuiet(rights: number, access: number, word: number): boolean {
+    if ((access & WRITE) !== 0 && ((rights & DIRTY) === 0 || !this.isOpen(word))) return false;
+    return this.translator.registers.current.allows(rights, access);
   }
 
-  /**
-   * Index of the first word of a frame that views may answer for, or -1: in RAM below 4 GiB of the buffer, and for stores
-   * that need to say nothing, dirty already and no code.
-   */
-  wordOf(frame: Frame, access: number): number {
-    const { memory } = this;
-    const page = memory.pageOf(frame);
-    if (page < 0 || page >= VIEW_PAGES) return -1;
-    const isOpen = (access & WRITE) === 0 || memory.pages.bytes[page] === PAGE_DIRTY;
-    return isOpen ? page * WORDS_PER_PAGE : -1;
+  /** Whether stores into the page of a word need to say nothing: dirty already, and no code. */
+  isOpen(word: number): boolean {
+    return this.memory.pages.bytes[word / WORDS_PER_PAGE] === PAGE_DIRTY;
+  }
+
+  /** Index of the first word of a frame, in RAM that views may answer for: below 4 GiB of the buffer; or -1. */
+  wordOf(frame: Frame): number {
+    const page = this.memory.pageOf(frame);
+    return page >= 0 && page < VIEW_PAGES ? page * WORDS_PER_PAGE : -1;
   }
 }

@@ -254,8 +254,8 @@ export class SlowPath {
   /** Lets the hit path answer for this page from now on, where nothing about it needs a second look. */
   #fillView(lo: number, hi: number, access: number): void {
     const { translator, views } = this;
-    const word = this.refill.wordOf(translator.frame, access);
-    if (word < 0) return;
+    const word = this.refill.wordOf(translator.frame);
+    if (word < 0 || ((access & WRITE) !== 0 && !this.refill.isOpen(word))) return;
     if (!this.#watchpoints.isEmpty && this.#watchpoints.touches(lo, hi, 12)) return;
     const mark = views.fill(access, lo, hi, word);
     if (translator.level > 0) translator.tlb.mark(mark);
