@@ -417,10 +417,10 @@ export const MUTANTS = [
   ...of('src/cpu/refill.ts', [
     [
       'the short way grants what rights deny',
-      'return this.translator.registers.current.allows(rights, access);',
-      'return true;',
+      'const at = this.wordOf(table, rights, access);\n    if (at < 0 || !registers.current.allows(rights, access)) return -1;',
+      'const at = this.wordOf(table, rights, access);\n    if (at < 0) return -1;',
     ],
-    ['the short way stores without D', '(rights & DIRTY) === 0 || ', ''],
+    ['the short way stores without D', '(rights & DIRTY) !== 0 && ', ''],
     [
       'the short way leaves A to others',
       '(level > 1 ? ordinaryUpper : ordinaryLeaf)) !== ORDINARY',
@@ -429,10 +429,14 @@ export const MUTANTS = [
     ['the short way meets no reserved bits above bit 31', '|| (entryHi & ordinaryHi) !== 0', ''],
     [
       'ROM and code pages get a write view',
-      'return this.memory.pages.bytes[word / WORDS_PER_PAGE] === PAGE_DIRTY;',
-      'return this.memory.pages.bytes[word / WORDS_PER_PAGE] !== 0;',
+      'memory.pages.bytes[page] === PAGE_DIRTY);',
+      'memory.pages.bytes[page] !== 0);',
     ],
-    ['hits store into clean pages and code', '|| !this.isOpen(word))', ')'],
+    [
+      'hits store into clean pages and code',
+      '(access & WRITE) === 0 || ((rights & DIRTY) !== 0 && memory.pages.bytes[page] === PAGE_DIRTY);',
+      'page >= 0;',
+    ],
     [
       'the short way keeps global pages for one PCID',
       'if ((rights & GLOBAL) !== 0 && registers.isGlobalEnabled === true) {',

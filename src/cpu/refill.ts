@@ -126,8 +126,8 @@ export class Refill {
       table = (entryHi << 20) | (entryLo >>> 12);
     }
     rights = withLeaf(rights, entryLo, entryHi, patBit(1));
-    const at = this.wordOf(table);
-    if (at < 0 || !this.#isQuiet(rights, access, at)) return -1;
+    const at = this.wordOf(table, rights, access);
+    if (at < 0 || !registers.current.allows(rights, access)) return -1;
 
     // The fill.
     counters.misses += 1;
@@ -161,28 +161,25 @@ export class Refill {
 
   /** The page is in the TLB, and no view answers for this kind of access yet. */
   #fromTlb(slot: number, access: number, lo: number, hi: number): number {
-    const { small } = this.translator.tlb;
-    const at = this.wordOf(small.frameAt(slot));
-    if (at < 0 || !this.#isQuiet(small.rightsAt(slot), access, at)) return -1;
-    this.translator.counters.hits += 1;
+    const { tlb, registers, counters } = this.translator;
+    const { small } = tlb;
+    const rights = small.rightsAt(slot);
+    const at = this.wordOf(small.frameAt(slot), rights, access);
+    if (at < 0 || !registers.current.allows(rights, access)) return -1;
+    counters.hits += 1;
     small.mark(slot, this.views.fill(access, lo, hi, at));
     return at + ((lo & OFFSET_MASK) >>> 2);
   }
 
-  /** Whether an access is allowed and has nothing else to say. */
-  #isQuiet(rights: number, access: number, word: number): boolean {
-    if ((access & WRITE) !== 0 && ((rights & DIRTY) === 0 || !this.isOpen(word))) return false;
-    return this.translator.registers.current.allows(rights, access);
-  }
-
-  /** Whether stores into the page of a word need to say nothing: dirty already, and no code. */
-  isOpen(word: number): boolean {
-    return this.memory.pages.bytes[word / WORDS_PER_PAGE] === PAGE_DIRTY;
-  }
-
-  /** Index of the first word of a frame, in RAM that views may answer for: below 4 GiB of the buffer; or -1. */
-  wordOf(frame: Frame): number {
-    const page = this.memory.pageOf(frame);
-    return page >= 0 && page < VIEW_PAGES ? page * WORDS_PER_PAGE : -1;
+  /**
+   * Index of the first word of a frame that views may answer for, or -1: in RAM below 4 GiB of the buffer, and for stores
+   * that need to say nothing: D is set, the page dirty already and no code.
+   */
+  wordOf(frame: Frame, rights: number, access: number): number {
+    const { memory } = this;
+    const page = memory.pageOf(frame);
+    if (page < 0 || page >= VIEW_PAGES) return -1;
+    const isOpen = (access & WRITE) === 0 || ((rights & DIRTY) !== 0 && memory.pages.bytes[page] === PAGE_DIRTY);
+    return isOpen ? page * WORDS_PER_PAGE : -1;
   }
 }

@@ -2,7 +2,7 @@
  * The slow path of every access: whatever a hit view does not answer. Linear checks, then translation of every page
  * touched, then the data; nothing is written before all pages are translated.
  */
-import { FETCH, IMPLICIT, READ_MODIFY_WRITE, STACK, WRITE } from '../mmu/access.ts';
+import { DIRTY, FETCH, IMPLICIT, READ_MODIFY_WRITE, STACK, WRITE } from '../mmu/access.ts';
 import { type Frame, isCanonical, OFFSET_MASK, PAGE_SIZE, pageLo } from '../mmu/halves.ts';
 import { LARGE_SHIFT } from '../mmu/hit-view.ts';
 import { MemoryPort } from '../mmu/memory-port.ts';
@@ -254,8 +254,8 @@ export class SlowPath {
   /** Lets the hit path answer for this page from now on, where nothing about it needs a second look. */
   #fillView(lo: number, hi: number, access: number): void {
     const { translator, views } = this;
-    const word = this.refill.wordOf(translator.frame);
-    if (word < 0 || ((access & WRITE) !== 0 && !this.refill.isOpen(word))) return;
+    const word = this.refill.wordOf(translator.frame, DIRTY, access); // a walk for a store sets D
+    if (word < 0) return;
     if (!this.#watchpoints.isEmpty && this.#watchpoints.touches(lo, hi, 12)) return;
     const mark = views.fill(access, lo, hi, word);
     if (translator.level > 0) translator.tlb.mark(mark);

@@ -60,16 +60,20 @@ export class TranslationCache {
   #slotMask = 0;
   /** Slots that are not EMPTY, of a cache that grows. */
   #used = 0;
-  // Which way goes next: the upper bits of a sum. Steps of 2^24 count; those of 2^32 over the golden ratio look random.
-  #next = 0;
+  // Which way goes next: counting, in steps of 1, or of 2^32 over the golden ratio, whose upper bits look random.
+  #next = 1;
   readonly #step: number;
+  /** Lowest bit of it that is used. */
+  readonly #drawn: number;
   /** Number of slots. */
   #size = 0;
 
   constructor(shift: number, shape: CacheShape, generations: Generations) {
     this.#shift = shift;
     this.generations = generations;
-    this.#step = shape.replacement === 'random' ? 0x9e3779b9 | 0 : 1 << 24;
+    const isRandom = shape.replacement === 'random';
+    this.#step = isRandom ? 0x9e3779b9 | 0 : 1;
+    this.#drawn = isRandom ? 24 : 0;
     this.#grows = shape.entries === Infinity;
     this.ways = shape.ways;
     const entries = this.#grows ? 16 : shape.entries;
@@ -254,9 +258,8 @@ export class TranslationCache {
 
   /** Chooses the way that goes. */
   victim(): number {
-    const next = (this.#next + this.#step) | 0;
-    this.#next = next;
-    return (next >>> 24) & (this.ways - 1);
+    this.#next = (this.#next + this.#step) | 0;
+    return (this.#next >>> this.#drawn) & (this.ways - 1);
   }
 
   /** Makes room in a cache that grows: what is not live goes, and where that is not enough, the cache doubles. */
