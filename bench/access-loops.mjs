@@ -1,6 +1,7 @@
 // The loops that are measured, each written out: one that took the operation as an argument would measure a call. `raw`
 // loops move the same data by physical offset; `cpu` loops go through the CPU. Both return the sum of what they read. What
 // they work on is passed, as to any function of an emulator: a CPU and a buffer that V8 knows as constants are faster, both.
+// Halves of addresses are int32 to V8 too (`| 0`), as they are in an emulator, whose registers are an Int32Array.
 import { BASE_LO, HI } from './guest.mjs';
 
 const scratchQuad = new BigInt64Array(1);
@@ -60,7 +61,8 @@ export const raw = {
 
 export const cpu = {
   read8({ cpu }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
@@ -72,7 +74,8 @@ export const cpu = {
     return sum;
   },
   read32({ cpu }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
@@ -84,7 +87,8 @@ export const cpu = {
     return sum;
   },
   read64({ cpu }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
@@ -96,26 +100,30 @@ export const cpu = {
     return sum;
   },
   write32({ cpu }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     for (let n = 0; n < repeats; n++)
       for (let k = 0; k < stream.length; k++) if (cpu.write32((base + stream[k]) | 0, hi, k) !== 0) fail(cpu);
     return repeats;
   },
   write8({ cpu }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     for (let n = 0; n < repeats; n++)
       for (let k = 0; k < stream.length; k++) if (cpu.write8((base + stream[k]) | 0, hi, k) !== 0) fail(cpu);
     return repeats;
   },
   write64({ cpu }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     for (let n = 0; n < repeats; n++)
       for (let k = 0; k < stream.length; k++) if (cpu.write64((base + stream[k]) | 0, hi, k, n) !== 0) fail(cpu);
     return repeats;
   },
   /** Over more than 4 GiB: an element is a page and a word in it (guest.mjs). */
   read32Wide({ cpu }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
@@ -129,7 +137,8 @@ export const cpu = {
   },
   /** Where bytes lie, without moving them. */
   translate({ cpu }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
@@ -149,7 +158,8 @@ export const cpu = {
   },
   /** A fault, the handler (which maps nothing), and back. */
   fault({ cpu }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
@@ -162,7 +172,8 @@ export const cpu = {
   },
   /** Dirty tracking at work: pages are written, and asked and cleared again. */
   harvest({ cpu, machine }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     const { memory } = machine;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
@@ -174,7 +185,8 @@ export const cpu = {
   },
   /** User and supervisor code in turn, eight loads each. */
   read32InTurn({ cpu }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
@@ -200,12 +212,14 @@ export const cpu = {
     return repeats;
   },
   invlpg({ cpu }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     for (let n = 0; n < repeats; n++) for (let k = 0; k < stream.length; k++) cpu.invlpg((base + stream[k]) | 0, hi);
     return repeats;
   },
   invlpgAndRead32({ cpu }, stream, repeats) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
@@ -227,7 +241,8 @@ export const cpu = {
   },
   /** A change of address space every so many loads, a power of two. */
   movCr3AndRead32({ cpu, root, otherRoot }, stream, repeats, [pcid, noFlush, every = 16] = [0, 0]) {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     const other = otherRoot | pcid;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
@@ -243,7 +258,8 @@ export const cpu = {
   /** A load faults, the handler maps the page, the load runs again; then the page is unmapped for the next round. */
   demandPaging(guest, stream, repeats) {
     const { cpu, machine } = guest;
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     const { host } = machine;
     const table = guest.entryOf(0);
     let sum = 0;
@@ -276,7 +292,8 @@ export const known = {
     };
   },
   cpu: ({ cpu }, stream) => {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     return (repeats) => {
       let sum = 0;
       for (let n = 0; n < repeats; n++) {

@@ -37,7 +37,8 @@ function spaces(Machine, count) {
   const { cpu } = guest;
   const turns = stream.length >> 4;
   const run = (repeats) => {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     let sum = 0;
     let space = 0;
     for (let n = 0; n < repeats; n++) {
@@ -63,7 +64,8 @@ function cpus(Machine, count) {
   const at = stream.map(physical);
   const all = guest.enterAll();
   const run = (repeats) => {
-    const [base, hi] = [BASE_LO, HI];
+    const base = BASE_LO | 0;
+    const hi = HI | 0;
     let sum = 0;
     let turn = 0;
     for (let n = 0; n < repeats; n++) {

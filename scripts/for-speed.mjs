@@ -4,13 +4,14 @@
 //   constructor puts there: they are left out (a hit: 1.6 ns).
 // * Constants are put where they are used. esbuild does so for those of a file without imports; so the numbers of each file
 //   go to a module of their own (a hit: 0.7 ns; a miss: a quarter).
-// * Private members become plain ones. V8 puts functions together as long as their bytecode is no
-//   longer than 920 bytes, and `this.#name` takes two instructions and `this.#name()` four more than it would without `#`
-//   (a miss: a tenth). TypeScript and the declarations keep them private.
+// * Private members become plain ones. V8 puts functions together as long as their bytecode is no longer than 920 bytes, and
+//   `this.#name` takes two instructions and `this.#name()` four more than it would without `#` (a miss: a tenth). TypeScript
+//   and the declarations keep them private.
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, relative, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-const FIELD_WITHOUT_VALUE = /^ {2}(protected )?(readonly )?\w+: [^=(\n]*;$/gm;
+const FIELD_WITHOUT_VALUE = /^ {2}(protected )?(readonly )?[\w$]+: [^=(\n]*;$/gm;
 const PRIVATE = /((?<=[\w)\]!?])\??\.|^ +(?:static |readonly |get |set )*)#(\w+)/gm;
 const CLASS = /^(?:export )?(?:abstract )?class (\w+)/gm;
 const CONSTANT = /^(export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = ([-~()<>|&+*/\s\w]+);$/gm;
@@ -40,7 +41,7 @@ function constantsOf(path) {
 }
 
 /** Where plain members bring something: mapping code was measured without effect. */
-const PLAIN = ['src/mmu', 'src/cpu'];
+const PLAIN = ['mmu', 'cpu'].map((folder) => fileURLToPath(new URL(`../src/${folder}`, import.meta.url)));
 
 /** Classes that have a private member of a name, by name: a class and those it extends may have one each. */
 const owners = new Map();
@@ -77,8 +78,8 @@ export const forSpeed = {
         .join('\n'),
     }));
     onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
-      const source = readFileSync(path, 'utf8').replace(FIELD_WITHOUT_VALUE, '');
-      const text = PLAIN.includes(relative('.', dirname(path))) ? withPlainMembers(source) : source;
+      const source = readFileSync(path, 'utf8');
+      const text = (PLAIN.includes(dirname(path)) ? withPlainMembers(source) : source).replace(FIELD_WITHOUT_VALUE, '');
       const constants = constantsOf(path);
       if (constants.size === 0) return { contents: text, loader: 'ts' };
       const names = [...constants.keys()];
