@@ -420,6 +420,11 @@ export const MUTANTS = [
       'const at = this.wordOf(table, rights, access);\n    if (at < 0 || !registers.current.allows(rights, access)) return -1;',
       'const at = this.wordOf(table, rights, access);\n    if (at < 0) return -1;',
     ],
+    [
+      'the short way grants what a key denies',
+      'at < 0 || !registers.current.allows(rights, access)) return -1;\n\n',
+      'at < 0 || !registers.current.allows(rights & 7, access)) return -1;\n\n',
+    ],
     ['the short way stores without D', '(rights & DIRTY) !== 0 && ', ''],
     [
       'the short way leaves A to others',

@@ -2,7 +2,8 @@
  * One set-associative cache of what walks found, keyed by linear address bits from `shift` up and by PCID or GLOBAL.
  * A TLB is three of them (one per page size), the paging-structure caches are four.
  *
- * Each entry carries the generation of its context that it was filled in (generations.ts). Memory: 32 bytes an entry; with `keep everything` it grows with the entries alive.
+ * Each entry carries the generation of its context that it was filled in (generations.ts). Memory: 32 bytes an entry; with
+ * `keep everything` it grows with the entries alive.
  */
 import { type Generations, GLOBAL_CONTEXT } from './generations.ts';
 import type { Frame } from './halves.ts';

@@ -106,6 +106,7 @@ describe('access rights', () => {
         const expected = isAllowed(about, kind) ? 0 : PF_P;
         expect(judge.denial(about.rights, kind), `${JSON.stringify(about)} kind ${kind}`).toBe(expected);
         expect(judge.denial(about.rights, kind | STACK | IMPLICIT)).toBe(expected);
+        expect(judge.allows(about.rights, kind | STACK | IMPLICIT)).toBe(expected === 0);
       }
       const both = isAllowed(about, READ) && isAllowed(about, WRITE);
       expect(judge.denial(about.rights, READ_MODIFY_WRITE)).toBe(both ? 0 : PF_P);
@@ -165,6 +166,7 @@ describe('protection keys', () => {
           const noRead = (pair & 1) !== 0;
           const noWrite = noRead || ((pair & 2) !== 0 && (userMode || wp));
           expect(judge.denial(rights, READ)).toBe(noRead ? PF_P | PF_PK : 0);
+          expect(judge.allows(rights, READ)).toBe(!noRead);
           expect(judge.denial(rights, WRITE)).toBe(noWrite ? PF_P | PF_PK : 0);
           expect(judge.denial(rights, READ_MODIFY_WRITE)).toBe(noWrite ? PF_P | PF_PK : 0);
           expect(judge.denial(rights, FETCH)).toBe(0);
