@@ -84,10 +84,13 @@ export class Views {
 
   /** Drops what was derived from a TLB entry with these marks: nine places to look at otherwise, for each entry evicted. */
   dropMarked(lo: number, hi: number, marks: number): void {
-    const reads = marks & REGIMES;
+    if ((marks & REGIMES) !== 0) this.reads.drop(lo, hi, marks & REGIMES);
+    if (marks > REGIMES) this.#dropOthers(lo, hi, marks);
+  }
+
+  #dropOthers(lo: number, hi: number, marks: number): void {
     const writes = (marks >> WRITES) & REGIMES;
     const fetches = marks >> FETCHES;
-    if (reads !== 0) this.reads.drop(lo, hi, reads);
     if (writes !== 0) this.writes.drop(lo, hi, writes);
     if (fetches !== 0) this.fetches.drop(lo, hi, fetches);
   }
