@@ -290,8 +290,8 @@ export const MUTANTS = [
     ],
     [
       'implicit accesses are judged as explicit ones',
-      '(access & IMPLICIT) !== 0 ? REGIME_SUPERVISOR : registers.regime',
-      'registers.regime',
+      '(access & IMPLICIT) !== 0 ? registers.regimes[REGIME_SUPERVISOR] : registers.current',
+      'registers.current',
     ],
     [
       'hit views outlive changes of CR0.WP, CR4.SMAP and PKRU',

@@ -67,7 +67,7 @@ export class Translator extends CachedTranslations {
   /** The regime that judges an access. */
   regimeOf(access: number): Regime {
     const { registers } = this;
-    return registers.regimes[(access & IMPLICIT) !== 0 ? REGIME_SUPERVISOR : registers.regime]!;
+    return (access & IMPLICIT) !== 0 ? registers.regimes[REGIME_SUPERVISOR] : registers.current;
   }
 
   /**

@@ -8,7 +8,7 @@ const LINE = 16;
 export const SYSTEM_STATE = 0;
 /** 1 when the hardware domain (dom0) exists: allocations may fail from then on. */
 export const HARDWARE_DOMAIN = 1;
-/** One past the backing page + 1 from which the last fresh frame is taken. */
+/** One past the backing page of the last fresh frame. */
 export const FRESH_END = 2;
 /** CPU + 1 that holds `map_pgdir_lock`, 0 where none does. */
 export const PGDIR_LOCK: number = LINE;
@@ -16,7 +16,7 @@ export const PGDIR_LOCK: number = LINE;
 export const SHOOTDOWNS: number = 2 * LINE;
 /** Xen: tlbflush_clock. */
 export const TLB_CLOCK: number = SHOOTDOWNS + 1;
-/** Backing page + 1 from which fresh frames are taken next. */
+/** Backing page of the fresh frame that is taken next. */
 export const FRESH: number = 3 * LINE;
 const OF_CPUS: number = 4 * LINE;
 export const CONTROL_WORDS: number = OF_CPUS + LINE * MAX_CPUS;

@@ -106,8 +106,8 @@ export function childOf(mm: XenMm, entry: Entry, level: number, page: number): E
 }
 
 /**
- * The entry with an index in the table below, where the entry above was looked at before and nobody else is thought to change it: read again, and
- * followed whatever it is. Without the L3 lock it may be a superpage by now, and its data are taken for entries.
+ * The entry with an index in the table below, where the entry above was looked at before and nobody else is thought to
+ * change it: read again, and followed whatever it is. Without the L3 lock it may be a superpage by now, and its data are taken for entries.
  * Xen: l2e_to_l1e(*pl2e), l3e_to_l2e(*pl3e).
  */
 export function childUnchecked(mm: XenMm, entry: Entry, index: number): Entry {
