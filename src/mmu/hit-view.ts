@@ -79,6 +79,14 @@ abstract class KeyedSlots {
     this.useRegime(this.regime);
   }
 
+  /** Fills the slot that begins at `at`, for the piece from (tag, hi) on, whose first word is at `word` in the buffer. */
+  protected put(at: number, tag: number, hi: number, word: number): void {
+    const { slots } = this;
+    slots[at] = tag;
+    slots[at + TAG_HI] = hi;
+    slots[at + WORDS] = word - (tag >>> 2);
+  }
+
   protected keyOf(regime: number): number {
     return ((regime << this.#generationBits) | this.#generation) << this.#shift;
   }
@@ -95,12 +103,7 @@ export class HitView extends KeyedSlots {
    * @returns that regime, as a bit
    */
   fill(lo: number, hi: number, word: number): number {
-    const { slots } = this;
-    const at = slotOf(lo ^ this.key);
-    const tag = lo & TAG8;
-    slots[at] = tag;
-    slots[at + TAG_HI] = hi;
-    slots[at + WORDS] = word - (tag >>> 2);
+    this.put(slotOf(lo ^ this.key), lo & TAG8, hi, word);
     return 1 << this.regime;
   }
 
@@ -122,11 +125,6 @@ export class LargeView extends KeyedSlots {
 
   /** Adds the piece that (lo, hi) lies in, whose first word is at `word` in the buffer, under the current regime. */
   fill(lo: number, hi: number, word: number): void {
-    const { slots } = this;
-    const at = largeSlot(lo ^ this.key, hi);
-    const tag = lo & LARGE_TAG;
-    slots[at] = tag;
-    slots[at + TAG_HI] = hi;
-    slots[at + WORDS] = word - (tag >>> 2);
+    this.put(largeSlot(lo ^ this.key, hi), lo & LARGE_TAG, hi, word);
   }
 }
