@@ -11,6 +11,7 @@
  */
 import { FETCH, READ, READ_MODIFY_WRITE, STACK, WRITE } from '../mmu/access.ts';
 import {
+  BYTES,
   LARGE_TAG,
   largeSlot,
   SLOT_BITS,
@@ -20,7 +21,6 @@ import {
   TAG16,
   TAG32,
   TAG64,
-  WORDS,
 } from '../mmu/hit-view.ts';
 import { Processor } from './processor.ts';
 
@@ -34,7 +34,7 @@ export class HitPath extends Processor {
     const slots = this.readSlots;
     const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
     if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 1) | 0;
-    return this.bytes[((slots[at + WORDS]! << 2) + lo) >>> 0]!;
+    return this.bytes[(slots[at + BYTES]! + lo) >>> 0]!;
   }
 
   /** 0 to 65535. */
@@ -42,7 +42,7 @@ export class HitPath extends Processor {
     const slots = this.readSlots;
     const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
     if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 2) | 0;
-    return this.halfwords[((slots[at + WORDS]! << 1) + (lo >>> 1)) | 0]!;
+    return this.halfwords[(slots[at + BYTES]! + lo) >>> 1]!;
   }
 
   /** A signed 32-bit value. */
@@ -50,7 +50,7 @@ export class HitPath extends Processor {
     const slots = this.readSlots;
     const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
     if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 4) | 0;
-    return this.words[(slots[at + WORDS]! + (lo >>> 2)) | 0]!;
+    return this.words[(slots[at + BYTES]! + lo) >>> 2]!;
   }
 
   /** The low half; the high one is left in `valueHi`. Where aligned, one 64-bit load. */
@@ -58,7 +58,7 @@ export class HitPath extends Processor {
     const slots = this.readSlots;
     const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
     if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 8) | 0;
-    scratchQuad[0] = this.quads[((slots[at + WORDS]! >> 1) + (lo >>> 3)) | 0]!;
+    scratchQuad[0] = this.quads[(slots[at + BYTES]! + lo) >>> 3]!;
     this.valueHi = scratch[1]!;
     return scratch[0]!;
   }
@@ -68,7 +68,7 @@ export class HitPath extends Processor {
     const slots = this.fetchSlots;
     const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
     if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 1) | 0;
-    return this.bytes[((slots[at + WORDS]! << 2) + lo) >>> 0]!;
+    return this.bytes[(slots[at + BYTES]! + lo) >>> 0]!;
   }
 
   /** 0 to 65535. */
@@ -76,7 +76,7 @@ export class HitPath extends Processor {
     const slots = this.fetchSlots;
     const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
     if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 2) | 0;
-    return this.halfwords[((slots[at + WORDS]! << 1) + (lo >>> 1)) | 0]!;
+    return this.halfwords[(slots[at + BYTES]! + lo) >>> 1]!;
   }
 
   /** A signed 32-bit value. */
@@ -84,7 +84,7 @@ export class HitPath extends Processor {
     const slots = this.fetchSlots;
     const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
     if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 4) | 0;
-    return this.words[(slots[at + WORDS]! + (lo >>> 2)) | 0]!;
+    return this.words[(slots[at + BYTES]! + lo) >>> 2]!;
   }
 
   /** The low half; the high one is left in `valueHi`. */
@@ -92,7 +92,7 @@ export class HitPath extends Processor {
     const slots = this.fetchSlots;
     const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
     if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 8) | 0;
-    scratchQuad[0] = this.quads[((slots[at + WORDS]! >> 1) + (lo >>> 3)) | 0]!;
+    scratchQuad[0] = this.quads[(slots[at + BYTES]! + lo) >>> 3]!;
     this.valueHi = scratch[1]!;
     return scratch[0]!;
   }
@@ -103,7 +103,7 @@ export class HitPath extends Processor {
     const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
     if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi)
       return this.#missStore(WRITE | stack, lo, hi, 1, value, 0);
-    this.bytes[((slots[at + WORDS]! << 2) + lo) >>> 0] = value;
+    this.bytes[(slots[at + BYTES]! + lo) >>> 0] = value;
     return 0;
   }
 
@@ -113,7 +113,7 @@ export class HitPath extends Processor {
     const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
     if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi)
       return this.#missStore(WRITE | stack, lo, hi, 2, value, 0);
-    this.halfwords[((slots[at + WORDS]! << 1) + (lo >>> 1)) | 0] = value;
+    this.halfwords[(slots[at + BYTES]! + lo) >>> 1] = value;
     return 0;
   }
 
@@ -123,7 +123,7 @@ export class HitPath extends Processor {
     const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
     if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi)
       return this.#missStore(WRITE | stack, lo, hi, 4, value, 0);
-    this.words[(slots[at + WORDS]! + (lo >>> 2)) | 0] = value;
+    this.words[(slots[at + BYTES]! + lo) >>> 2] = value;
     return 0;
   }
 
@@ -135,7 +135,7 @@ export class HitPath extends Processor {
       return this.#missStore(WRITE | stack, lo, hi, 8, valueLo, valueHi);
     scratch[0] = valueLo;
     scratch[1] = valueHi;
-    this.quads[((slots[at + WORDS]! >> 1) + (lo >>> 3)) | 0] = scratchQuad[0]!;
+    this.quads[(slots[at + BYTES]! + lo) >>> 3] = scratchQuad[0]!;
     return 0;
   }
 
@@ -164,7 +164,7 @@ export class HitPath extends Processor {
     const slots = this.largeReadSlots;
     const at = largeSlot(lo ^ this.largeReadKey, hi);
     if (slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi && (lo & (size - 1)) === 0)
-      return this.#loadWord((slots[at + WORDS]! + (lo >>> 2)) | 0, lo, size);
+      return this.#loadWord((slots[at + BYTES]! + lo) >>> 2, lo, size);
     return this.#missBoth(access & (READ | STACK), lo, hi, size);
   }
 
@@ -172,7 +172,7 @@ export class HitPath extends Processor {
     const slots = this.largeFetchSlots;
     const at = largeSlot(lo ^ this.largeFetchKey, hi);
     if (slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi && (lo & (size - 1)) === 0)
-      return this.#loadWord((slots[at + WORDS]! + (lo >>> 2)) | 0, lo, size);
+      return this.#loadWord((slots[at + BYTES]! + lo) >>> 2, lo, size);
     return this.#missBoth(FETCH, lo, hi, size);
   }
 

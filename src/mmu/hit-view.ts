@@ -20,9 +20,9 @@ export const VIEW_PAGES: number = 1 << 20;
 export const SLOT_SHIFT: number = 10;
 export const SLOT_BITS: number = 0x3ffc;
 const slotOf = (permuted: number): number => (permuted >>> SLOT_SHIFT) & SLOT_BITS;
-// Words of a slot: the low half of the page's address, the high one, and what makes `lo >>> 2` an index into the buffer.
+// Words of a slot: the low half of the page's address, the high one, and what makes `lo` a position in the buffer, in bytes.
 export const TAG_HI: number = 1;
-export const WORDS: number = 2;
+export const BYTES: number = 2;
 // The part of a low half that is compared: the page, and the bits that alignment wants zero.
 export const TAG8: number = ~0xfff;
 export const TAG16: number = ~0xffe;
@@ -84,7 +84,7 @@ abstract class KeyedSlots {
     const { slots } = this;
     slots[at] = tag;
     slots[at + TAG_HI] = hi;
-    slots[at + WORDS] = word - (tag >>> 2);
+    slots[at + BYTES] = (word << 2) - tag;
   }
 
   protected keyOf(regime: number): number {
