@@ -146,7 +146,7 @@ export const MUTANTS = [
   ...of('src/mmu/generations.ts', [
     [
       'contexts share the numbers of generations',
-      'this.#last += 1;\n    this.#numbers[context] = this.#last;',
+      'this.#last += (this.#last & 0xfff) === 0xfff ? 2 : 1;\n    this.#numbers[context] = this.#last;',
       'this.#numbers[context]! += 1;\n    this.#last = Math.max(this.#last, this.#numbers[context]!);',
     ],
     [
@@ -161,12 +161,17 @@ export const MUTANTS = [
   ...of('src/mmu/translation-cache.ts', [
     [
       'entries of other PCIDs and of before a flush are found',
-      'if (words[word + TAG_LO] !== tagLo || words[word + GENERATION] !== generation) continue;',
-      'if (words[word + TAG_LO] !== tagLo || words[word + GENERATION]! < 1) continue;',
+      'if (words[word + KEY] !== key || words[word + TAG_HI] !== tagHi) continue;\n      if (words[word + GENERATION] === generation)',
+      'if (((words[word + KEY]! ^ key) & ~KEY_GENERATION) !== 0 || words[word + TAG_HI] !== tagHi) continue;\n      if (words[word + GENERATION]! > 0)',
+    ],
+    [
+      'entries come back after 4095 flushes',
+      'if (words[word + GENERATION] === generation) return first + way;',
+      'if (words[word + GENERATION]! > 0) return first + way;',
     ],
     [
       'hit views outlive the TLB entry that was evicted',
-      'this.onEvict(words[word + TAG_LO]!, words[word + TAG_HI]!, this.#shift, words[word + RIGHTS]! >>> MARK_SHIFT);',
+      'this.onEvict(tag, words[word + TAG_HI]!, this.#shift, words[word + RIGHTS]! >>> MARK_SHIFT);',
       '',
     ],
     [
@@ -206,8 +211,8 @@ export const MUTANTS = [
   ...of('src/mmu/hit-view.ts', [
     [
       'a dropped page stays in the views of other regimes',
-      'for (let left = regimes; left !== 0; left &= left - 1) {',
-      'for (let left = regimes & (1 << this.regime); left !== 0; left &= left - 1) {',
+      'for (let left = regimes; left !== 0; left &= left - 1)',
+      'for (let left = regimes & (1 << this.regime); left !== 0; left &= left - 1)',
     ],
     ['accesses at odd halfwords hit', 'const TAG32: number = ~0xffc;', 'const TAG32: number = ~0xffe;'],
     ['old entries come back when the generations have run out', 'this.slots.fill(EMPTY_TAG);', ''],
@@ -417,21 +422,23 @@ export const MUTANTS = [
   ...of('src/cpu/refill.ts', [
     [
       'the short way grants what rights deny',
-      'const at = this.wordOf(table, rights, access);\n    if (at < 0 || !registers.current.allows(rights, access)) return -1;',
-      'const at = this.wordOf(table, rights, access);\n    if (at < 0) return -1;',
+      'if (!this.#isOpen(page, rights, access) || !registers.current.allows(rights, access)) return -1;',
+      'if (!this.#isOpen(page, rights, access)) return -1;',
     ],
     [
       'the short way grants what a key denies',
-      'at < 0 || !registers.current.allows(rights, access)) return -1;\n\n',
-      'at < 0 || !registers.current.allows(rights & 7, access)) return -1;\n\n',
+      '!this.#isOpen(page, rights, access) || !registers.current.allows(rights, access)',
+      '!this.#isOpen(page, rights, access) || !registers.current.allows(rights & 7, access)',
     ],
     ['the short way stores without D', '(rights & DIRTY) !== 0 && ', ''],
     [
       'the short way leaves A to others',
-      '(level > 1 ? ordinaryUpper : ordinaryLeaf)) !== ORDINARY',
-      '(level > 1 ? ordinaryUpper : ordinaryLeaf) & ~32) !== 1',
+      '(shift > 0 ? ordinaryUpper : ordinaryLeaf)) !== ORDINARY',
+      '(shift > 0 ? ordinaryUpper : ordinaryLeaf) & ~32) !== 1',
     ],
-    ['the short way meets no reserved bits above bit 31', '|| (entryHi & ordinaryHi) !== 0', ''],
+    ['the short way meets no reserved bits above bit 31', 'if ((anyHi & ordinaryHi) !== 0) return -1;', ''],
+    ['the short way takes XD of the leaf only', 'anyHi |= entryHi;', 'anyHi = entryHi;'],
+    ['the short way takes R/W and U/S of the leaf only', 'allLo &= entryLo;', 'allLo = entryLo;'],
     [
       'ROM and code pages get a write view',
       'memory.pages.bytes[page] === PAGE_DIRTY);',
@@ -439,15 +446,15 @@ export const MUTANTS = [
     ],
     [
       'hits store into clean pages and code',
-      '(access & WRITE) === 0 || ((rights & DIRTY) !== 0 && memory.pages.bytes[page] === PAGE_DIRTY);',
-      'page >= 0;',
+      'return (access & WRITE) === 0 || ((rights & DIRTY) !== 0 && this.memory.pages.bytes[page] === PAGE_DIRTY);',
+      'return page >= 0;',
     ],
     [
       'the short way keeps global pages for one PCID',
       'if ((rights & GLOBAL) !== 0 && registers.isGlobalEnabled === true) {',
       'if (false) {',
     ],
-    ['the short way ignores A20', ' || translator.a20Masked) return -1;', ') return -1;'],
+    ['the short way ignores A20', ' && !this.translator.a20Masked;', ';'],
     [
       'the short way wraps addresses that are not canonical',
       ' || !isCanonical(hi, format.mode.linearBits)) return -1;',
@@ -455,29 +462,39 @@ export const MUTANTS = [
     ],
     [
       'hit views outlive the entry that the short way evicts',
-      'views.dropMarked(words[word + TAG_LO]!, words[word + TAG_HI]!, words[word + RIGHTS]! >>> MARK_SHIFT);',
+      'views.dropMarked(evicted, words[word + TAG_HI]!, words[word + RIGHTS]! >>> MARK_SHIFT);',
       '',
     ],
     [
       'the short way finds entries of other PCIDs and of before a flush',
-      'if (words[word + GENERATION] !== generation) {',
-      'if (words[word + GENERATION]! < 1) {',
+      'else if (differs === 0 && words[word + TAG_HI] === hi && words[word + GENERATION] === generation)',
+      'if ((differs & ~KEY_GENERATION) === 0 && words[word + TAG_HI] === hi && words[word + GENERATION]! > 0)',
+    ],
+    [
+      'the short way finds entries of 4095 flushes ago',
+      'words[word + TAG_HI] === hi && words[word + GENERATION] === generation)',
+      'words[word + TAG_HI] === hi)',
     ],
     [
       'the short way starts below PDEs of other PCIDs and of before a flush',
-      'pdeWords[word + GENERATION] === pdes.generations.of(pcid);',
-      'pdeWords[word + GENERATION]! > 0;',
+      'pdeWords[word + KEY] === ((lo & PDE_TAG) | (known & KEY_GENERATION)) &&\n        pdeWords[word + TAG_HI] === hi &&\n        pdeWords[word + GENERATION] === known;',
+      '(pdeWords[word + KEY]! & PDE_TAG) === (lo & PDE_TAG) && pdeWords[word + TAG_HI] === hi;',
+    ],
+    [
+      'the short way starts below PDEs of 4095 flushes ago',
+      'pdeWords[word + TAG_HI] === hi &&\n        pdeWords[word + GENERATION] === known;',
+      'pdeWords[word + TAG_HI] === hi;',
     ],
     ['the short way starts below PDEs of other upper halves', 'pdeWords[word + TAG_HI] === hi &&', ''],
     [
       'the short way forgets the rights of the entries above that are cached',
-      'rights = isFirst ? pdes.rightsAt(slot) : structures.rights;',
-      'rights = 3;',
+      'above = isFirst ? pdes.rightsAt(slot) : structures.rights;',
+      'above = 3;',
     ],
     [
       'the short way takes 1 GiB pages for tables',
-      '(level > 1 ? ordinaryUpper : ordinaryLeaf)',
-      '(level > 1 && level < 3 ? ordinaryUpper : ordinaryLeaf)',
+      '(shift > 0 ? ordinaryUpper : ordinaryLeaf)',
+      '(shift > 0 && shift < 18 ? ordinaryUpper : ordinaryLeaf)',
     ],
   ]),
 

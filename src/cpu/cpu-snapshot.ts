@@ -90,7 +90,8 @@ export function restoreCpu(translator: Translator, snapshot: CpuSnapshot): void 
     translator.tlb.fill(lo!, hi!, context!, level!, frame!, rights!);
   for (const [level, lo, hi, pcid, table, rights] of snapshot.structures)
     translator.structures.restore(level!, lo!, hi!, pcid!, table!, rights!);
-  Object.assign(translator.counters, snapshot.counters);
+  const { hits, walks, faults, invalidations } = snapshot.counters;
+  Object.assign(translator.counters, { hits, walks, faults, invalidations });
 }
 
 /** Least and greatest value of a number. */

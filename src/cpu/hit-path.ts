@@ -161,18 +161,22 @@ export class HitPath extends Processor {
 
   /** Pieces of large pages have a view of their own; then the short way of a miss, then the slow path. */
   #missRead(access: number, lo: number, hi: number, size: number): number {
-    const slots = this.largeReadSlots;
-    const at = largeSlot(lo ^ this.largeReadKey, hi);
-    if (slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi && (lo & (size - 1)) === 0)
-      return this.#loadWord((slots[at + BYTES]! + lo) >>> 2, lo, size);
+    if (this.usesLarge === true) {
+      const slots = this.largeReadSlots;
+      const at = largeSlot(lo ^ this.largeReadKey, hi);
+      if (slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi && (lo & (size - 1)) === 0)
+        return this.#loadWord((slots[at + BYTES]! + lo) >>> 2, lo, size);
+    }
     return this.#missBoth(access & (READ | STACK), lo, hi, size);
   }
 
   #missFetch(lo: number, hi: number, size: number): number {
-    const slots = this.largeFetchSlots;
-    const at = largeSlot(lo ^ this.largeFetchKey, hi);
-    if (slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi && (lo & (size - 1)) === 0)
-      return this.#loadWord((slots[at + BYTES]! + lo) >>> 2, lo, size);
+    if (this.usesLarge === true) {
+      const slots = this.largeFetchSlots;
+      const at = largeSlot(lo ^ this.largeFetchKey, hi);
+      if (slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi && (lo & (size - 1)) === 0)
+        return this.#loadWord((slots[at + BYTES]! + lo) >>> 2, lo, size);
+    }
     return this.#missBoth(FETCH, lo, hi, size);
   }
 

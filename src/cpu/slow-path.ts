@@ -53,6 +53,8 @@ export class SlowPath {
   protected readonly largeFetchSlots: Int32Array;
   protected largeReadKey = 0;
   protected largeFetchKey = 0;
+  /** Whether views of large pages were ever filled. */
+  protected usesLarge = false;
   /** Whether a miss may take the short way. */
   protected mayRefill = false;
   protected readonly physical: PhysicalAccess;
@@ -93,7 +95,7 @@ export class SlowPath {
       this.fetchKey = fetches;
       this.largeReadKey = largeReads;
       this.largeFetchKey = largeFetches;
-      this.#chooseWay(); // the views may have been opened or closed
+      this.#chooseWay(); // the views may have been opened or closed, and modes changed
     });
     this.words = memory.words;
     this.bytes = memory.bytes;
@@ -126,7 +128,7 @@ export class SlowPath {
   }
 
   #chooseWay(): void {
-    this.mayRefill = this.#usesViews && this.views.isOpen && this.#watchpoints.isEmpty;
+    this.mayRefill = this.#usesViews && this.views.isOpen && this.#watchpoints.isEmpty && this.refill.isPossible;
   }
 
   /** Ends what `addWatch` began; takes the same object. */
@@ -269,6 +271,7 @@ export class SlowPath {
     if (!this.memory.isContiguous(this.translator.frame - within, LARGE_FRAMES)) return;
     if (!this.#watchpoints.isEmpty && this.#watchpoints.touches(lo, hi, LARGE_SHIFT)) return;
     large.fill(lo, hi, word - within * WORDS_PER_PAGE);
+    this.usesLarge = true;
   }
 
   #movePart(access: number, frame: Frame, offset: number, bytes: Uint8Array, at: number, count: number): void {

@@ -93,7 +93,6 @@ export class Translator extends CachedTranslations {
       if (denial !== 0 && this.policy.deniedHit === 'fault') return this.#pageFault(regime, denial, lo, hi, access);
       if (denial !== 0) this.dropTranslation(lo, hi);
     }
-    counters.misses += 1;
     return this.#walkAndFill(regime, lo, hi, access);
   }
 

@@ -84,11 +84,12 @@ export class Views {
 
   /** Drops what was derived from a TLB entry with these marks: nine places to look at otherwise, for each entry evicted. */
   dropMarked(lo: number, hi: number, marks: number): void {
-    if ((marks & REGIMES) !== 0) this.reads.drop(lo, hi, marks & REGIMES);
-    if (marks > REGIMES) this.#dropOthers(lo, hi, marks);
+    if (marks === this.reads.mark) this.reads.dropCurrent(lo, hi);
+    else this.#dropOthers(lo, hi, marks);
   }
 
   #dropOthers(lo: number, hi: number, marks: number): void {
+    this.reads.drop(lo, hi, marks & REGIMES);
     const writes = (marks >> WRITES) & REGIMES;
     const fetches = marks >> FETCHES;
     if (writes !== 0) this.writes.drop(lo, hi, writes);

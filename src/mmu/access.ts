@@ -35,6 +35,7 @@ export const DIRTY: number = 1 << 3;
 export const GLOBAL: number = 1 << 4;
 /** The leaf's protection key, 4 bits from here. */
 export const KEY_SHIFT: number = 5;
+const KEY = 15 << KEY_SHIFT;
 /** PAT index of the leaf, 3 bits from here: PAT, PCD, PWT. */
 export const PAT_SHIFT: number = 9;
 
@@ -126,8 +127,8 @@ export class Regime {
   #supervisorReadDenied = 0;
   #supervisorWriteDenied = 0;
   #fetchCode = 0;
-  /** Whether any protection key denies anything. */
-  #hasKeys = false;
+  /** Kinds that pages of key 0 grant, three bits for each of the eight combinations of R/W, U/S and XD. */
+  #grants = 0;
 
   set(options: RegimeOptions): void {
     const { userMode, wp, pkru, pkrs } = options;
@@ -143,13 +144,17 @@ export class Regime {
     this.#userWriteDenied = this.#userReadDenied | (userMode || wp ? everySecondBit(pkru >>> 1) : 0);
     this.#supervisorReadDenied = everySecondBit(pkrs);
     this.#supervisorWriteDenied = this.#supervisorReadDenied | (wp ? everySecondBit(pkrs >>> 1) : 0);
-    this.#hasKeys = (pkru | pkrs) !== 0;
+    this.#grants = 0;
+    for (let rights = 0; rights < 8; rights++)
+      for (const kind of [READ, WRITE, FETCH])
+        if (this.denial(rights, kind) === 0) this.#grants |= kind << (3 * rights);
   }
 
   /** Whether an access to a page with these rights is allowed. */
   allows(rights: number, access: number): boolean {
-    if (this.#hasKeys) return this.denial(rights, access) === 0;
-    return (ALLOWED[this.#mode | (rights & 7)]! & access & KINDS) === (access & KINDS);
+    if ((rights & KEY) !== 0) return this.denial(rights, access) === 0;
+    const kinds = access & KINDS;
+    return ((this.#grants >>> (3 * (rights & 7))) & kinds) === kinds;
   }
 
   /**

@@ -59,8 +59,9 @@ export class Generations {
     this.flush(GLOBAL_CONTEXT);
   }
 
+  /** Low bits of 0 are for entries that were dropped. */
   #begin(context: number): number {
-    this.#last += 1;
+    this.#last += (this.#last & 0xfff) === 0xfff ? 2 : 1;
     this.#numbers[context] = this.#last;
     return this.#last;
   }

@@ -52,6 +52,8 @@ abstract class KeyedSlots {
   /** Four words a slot, of which the last one is unused: a slot does not straddle cache lines. */
   readonly slots: Int32Array;
   protected regime = 0;
+  /** The regime as a bit; 0 where nothing is filled. */
+  mark = 1;
   readonly #shift: number;
   readonly #generationBits: number;
   #generation = 0;
@@ -66,6 +68,7 @@ abstract class KeyedSlots {
   /** Chooses the regime whose entries are met from now on, 0 to 2 or NO_REGIME. Others stay. */
   useRegime(regime: number): void {
     this.regime = regime;
+    this.mark = (1 << regime) & REGIMES;
     this.key = this.keyOf(regime);
   }
 
@@ -104,16 +107,23 @@ export class HitView extends KeyedSlots {
    */
   fill(lo: number, hi: number, word: number): number {
     this.put(slotOf(lo ^ this.key), lo & TAG8, hi, word);
-    return 1 << this.regime;
+    return this.mark;
+  }
+
+  /** Drops the page that (lo, hi) lies in from the current regime. */
+  dropCurrent(lo: number, hi: number): void {
+    this.#dropAt(slotOf(lo ^ this.key), lo, hi);
   }
 
   /** Drops the page that (lo, hi) lies in from some regimes, a bit each. */
   drop(lo: number, hi: number, regimes: number): void {
+    for (let left = regimes; left !== 0; left &= left - 1)
+      this.#dropAt(slotOf(lo ^ this.keyOf(31 - Math.clz32(left & -left))), lo, hi);
+  }
+
+  #dropAt(at: number, lo: number, hi: number): void {
     const { slots } = this;
-    for (let left = regimes; left !== 0; left &= left - 1) {
-      const at = slotOf(lo ^ this.keyOf(31 - Math.clz32(left & -left)));
-      if (slots[at] === (lo & TAG8) && slots[at + TAG_HI] === hi) slots[at] = EMPTY_TAG;
-    }
+    if (slots[at] === (lo & TAG8) && slots[at + TAG_HI] === hi) slots[at] = EMPTY_TAG;
   }
 }
 

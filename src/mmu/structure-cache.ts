@@ -25,15 +25,13 @@ export class StructureCaches {
   protected readonly caches: readonly TranslationCache[];
   /** The cache of level 2: most walks start below a PDE. */
   readonly pdes: TranslationCache;
+  /** Whether anything is kept. */
+  readonly isOn: boolean;
 
   constructor(shape: CacheShape) {
     this.caches = [21, 30, 39, 48].map((shift) => new TranslationCache(shift, shape, this.#generations));
     this.pdes = this.caches[0]!;
-  }
-
-  /** Whether anything is kept. */
-  get isOn(): boolean {
-    return this.pdes.isOn;
+    this.isOn = this.pdes.isOn;
   }
 
   /** In 32-bit paging a PDE covers 4 MiB. */

@@ -9,15 +9,18 @@ import { type Generations, GLOBAL_CONTEXT } from './generations.ts';
 import type { Frame } from './halves.ts';
 
 // A slot is one half of a cache line: a search touches one or two lines, not one an array (a miss over 64 MiB: 30 ns less).
-// Words of a slot; its last two are the frame, a double.
+// Words of a slot; its last two are the frame, a double. KEY is the low half of the tag, and below it the low bits of the
+// generation: nearly every slot that is not the one, and nearly every one that is free, shows in this word.
 export const SLOT_WORDS: number = 8;
-export const TAG_LO: number = 0;
+export const KEY: number = 0;
 export const TAG_HI: number = 1;
 export const GENERATION: number = 2;
 export const RIGHTS: number = 3;
 export const CONTEXT: number = 4;
 export const SLOT_DOUBLES: number = 4;
 export const FRAME: number = 3;
+/** The bits of KEY that are the generation's. Tags have none below bit 12. */
+export const KEY_GENERATION: number = 0xfff;
 
 /** Generations of slots without an entry: never used, and dropped. The first ends a search in a cache that grows. */
 const EMPTY = 0;
@@ -156,6 +159,7 @@ export class TranslationCache {
     if (!this.isUsed) return false;
     const slot = this.#find(lo & this.#maskLo, hi & this.#maskHi, context);
     if (slot < 0) return false;
+    this.words[slot * SLOT_WORDS + KEY] = 0;
     this.words[slot * SLOT_WORDS + GENERATION] = DROPPED;
     return true;
   }
@@ -167,7 +171,7 @@ export class TranslationCache {
       const word = slot * SLOT_WORDS;
       if (this.isLive(slot))
         visit(
-          words[word + TAG_LO]!,
+          words[word + KEY]! & ~KEY_GENERATION,
           words[word + TAG_HI]!,
           words[word + CONTEXT]!,
           this.frameAt(slot),
@@ -180,11 +184,12 @@ export class TranslationCache {
     if (this.#grows) return this.#findGrown(tagLo, tagHi, context);
     const { words, ways } = this;
     const generation = this.generations.of(context);
+    const key = tagLo | (generation & KEY_GENERATION);
     const first = this.#set(tagLo, tagHi, context);
     for (let way = 0; way < ways; way++) {
       const word = (first + way) * SLOT_WORDS;
-      if (words[word + TAG_LO] !== tagLo || words[word + GENERATION] !== generation) continue;
-      if (words[word + TAG_HI] === tagHi) return first + way;
+      if (words[word + KEY] !== key || words[word + TAG_HI] !== tagHi) continue;
+      if (words[word + GENERATION] === generation) return first + way;
     }
     return -1;
   }
@@ -192,12 +197,12 @@ export class TranslationCache {
   #findGrown(tagLo: number, tagHi: number, context: number): number {
     const first = this.#set(tagLo, tagHi, context);
     const generation = this.generations.of(context);
+    const key = tagLo | (generation & KEY_GENERATION);
     for (let nth = 0; nth < this.#size; nth++) {
       const slot = (first + nth) & this.#slotMask;
       const word = slot * SLOT_WORDS;
       const found = this.words[word + GENERATION];
-      if (found === generation && this.words[word + TAG_LO] === tagLo && this.words[word + TAG_HI] === tagHi)
-        return slot;
+      if (found === generation && this.words[word + KEY] === key && this.words[word + TAG_HI] === tagHi) return slot;
       if (found === EMPTY) return -1;
     }
     return -1;
@@ -225,9 +230,10 @@ export class TranslationCache {
     this.slot = slot;
     const words = this.words;
     const word = slot * SLOT_WORDS;
-    words[word + TAG_LO] = lo & this.#maskLo;
+    const generation = this.generations.of(context);
+    words[word + KEY] = (lo & this.#maskLo) | (generation & KEY_GENERATION);
     words[word + TAG_HI] = hi & this.#maskHi;
-    words[word + GENERATION] = this.generations.of(context);
+    words[word + GENERATION] = generation;
     words[word + RIGHTS] = rights;
     words[word + CONTEXT] = context;
     this.doubles[slot * SLOT_DOUBLES + FRAME] = frame;
@@ -237,13 +243,14 @@ export class TranslationCache {
   #place(tagLo: number, tagHi: number, context: number): number {
     if (this.#grows) return this.#placeGrown(tagLo, tagHi, context);
     const { words, ways } = this;
-    const generation = this.generations.of(context);
+    const key = this.generations.of(context) & KEY_GENERATION;
     const first = this.#set(tagLo, tagHi, context);
     for (let slot = first; slot < first + ways; slot++)
-      if (words[slot * SLOT_WORDS + GENERATION] !== generation && !this.isLive(slot)) return slot;
+      if ((words[slot * SLOT_WORDS + KEY]! & KEY_GENERATION) !== key && !this.isLive(slot)) return slot;
     const victim = first + this.victim();
     const word = victim * SLOT_WORDS;
-    this.onEvict(words[word + TAG_LO]!, words[word + TAG_HI]!, this.#shift, words[word + RIGHTS]! >>> MARK_SHIFT);
+    const tag = words[word + KEY]! & ~KEY_GENERATION;
+    this.onEvict(tag, words[word + TAG_HI]!, this.#shift, words[word + RIGHTS]! >>> MARK_SHIFT);
     return victim;
   }
 

@@ -78,4 +78,25 @@ describe('the short way of a miss', () => {
       expect(cpu.counters.walks).toBeGreaterThan(0);
     }
   });
+
+  // Entries tell the generation that they are of by its low 12 bits first.
+  it.each([1, 2] as const)('finds nothing of before a flush, however many there were since: level %i', (level) => {
+    const guest = new Guest({ cr4: PGE });
+    const { cpu } = guest;
+    const { host } = guest.machine;
+    guest.map(0x1000n, 0x1000n | USED);
+    guest.map(0x20_1000n, 0x2000n | USED);
+    host.write32(0x1000, 0x1111);
+    host.write32(0x2000, 0x2222);
+    const at = guest.entryAddress(0x1000n, level);
+    const [entry, other] = [guest.entryAt(at) | A, guest.entryAt(guest.entryAddress(0x20_1000n, level)) | A];
+    for (let flushes = 4090; flushes < 4100; flushes++) {
+      host.write64(at, entry);
+      cpu.setCr3(ROOT * 4096, 0);
+      expect(cpu.read32(0x1000, 0)).toBe(0x1111);
+      host.write64(at, other);
+      for (let time = 0; time < flushes; time++) cpu.setCr3(ROOT * 4096, 0);
+      expect(cpu.read32(0x1000, 0)).toBe(0x2222);
+    }
+  });
 });

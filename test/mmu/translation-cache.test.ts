@@ -280,4 +280,17 @@ describe('a translation cache that keeps everything', () => {
     pages.forEach(({ lo, hi }, frame) => cache.fill(lo, hi, 0, frame, 0));
     expect(pages.map(({ lo, hi }) => cache.frameAt(cache.find(lo, hi, 0)))).toEqual(pages.map((_, frame) => frame));
   });
+
+  it.each([
+    ['of a fixed size', 16],
+    ['that grows', Infinity],
+  ] as const)('%s finds nothing of before a flush, however many there were since', (_what, entries) => {
+    const generations = new Generations();
+    const cache = new TranslationCache(12, shape(entries), generations);
+    cache.fill(0x1000, 0, 5, 7, 3);
+    for (let flushes = 0; flushes < 10_000; flushes++) {
+      generations.flush(5);
+      expect(cache.find(0x1000, 0, 5)).toBe(-1);
+    }
+  });
 });
