@@ -50,7 +50,11 @@ export const CASES = [
   hits('explained walk', 'explain', random('read32'), { walks: undefined, tlbHits: undefined }),
 
   hits('miss, structure caches warm, 200 pages', 'read32', pageStream(200), { caches: { tlb: 64 }, walks: 0.8 }),
-  hits('miss, structure caches warm, 64 MiB', 'read32', pageStream(1 << 14), { ...pages(1 << 14), walks: 1 }),
+  hits('miss, structure caches warm, 64 MiB', 'read32', pageStream(1 << 14), {
+    ...pages(1 << 14),
+    caches: { tlb: 4096 },
+    walks: 1,
+  }),
   hits('walk of 4 levels, and fill', 'read32', pageStream(200), {
     caches: { tlb: 64, structures: 'off' },
     walks: 0.8,

@@ -66,7 +66,7 @@ export const GOALS = [
     against(['8 pages, loads', '128 pages'], [RECORDED]),
   ],
   [
-    'Unicorn 2.1.4 (recorded) and v86 on misses over 64 MiB and 1 GiB',
+    'Unicorn 2.1.4 (recorded) and v86 over 64 MiB and 1 GiB, where they miss',
     { ...atLeast(3), unit: 'times ours' },
     against(['16384 pages', '262144 pages'], [RECORDED, 'v86']),
   ],

@@ -175,6 +175,11 @@ export const MUTANTS = [
       '',
     ],
     [
+      'entries are lost when a cache grows',
+      'for (const [lo, hi, context, frame, rights] of live)',
+      'for (const [lo, hi, context, frame, rights] of live.slice(1))',
+    ],
+    [
       'global entries are found for PCID 0 only',
       'return slot >= 0 || !this.hasGlobal ?',
       'return slot >= 0 || !this.hasGlobal || pcid !== 0 ?',
@@ -213,6 +218,11 @@ export const MUTANTS = [
       'a dropped page stays in the views of other regimes',
       'for (let left = regimes; left !== 0; left &= left - 1)',
       'for (let left = regimes & (1 << this.regime); left !== 0; left &= left - 1)',
+    ],
+    [
+      'a view that grew has the generations of before',
+      'this.#generationBits = 31 - Math.clz32(slots) - REGIME_BITS;\n    this.#generation = 0;',
+      'this.#generationBits = 10;\n    this.#generation = 0;',
     ],
     ['accesses at odd halfwords hit', 'const TAG32: number = ~0xffc;', 'const TAG32: number = ~0xffe;'],
     ['old entries come back when the generations have run out', 'this.slots.fill(EMPTY_TAG);', ''],
@@ -509,6 +519,7 @@ export const MUTANTS = [
       'this.isOpen ? this.#regime : NO_REGIME',
       'this.#regime',
     ],
+    ['hits look into the views of before they grew', 'this.#slotsChanged();\n    this.#tell();', 'this.#tell();'],
     [
       'stores hit under the old key',
       'this.#keysChanged(reads.key, writes.key',

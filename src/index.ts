@@ -44,6 +44,7 @@ export {
   WRITE,
 } from './mmu/access.ts';
 export type { Address, Halves } from './mmu/address.ts';
+export type { Replacement } from './mmu/cache-shape.ts';
 export type { HostMemory } from './mmu/host-memory.ts';
 export type { Leaf } from './mmu/leaves.ts';
 export type { BusError, Device, MemoryListener, MemoryOptions, SharedMemory } from './mmu/memory-options.ts';
@@ -64,5 +65,4 @@ export { PhysicalMemory } from './mmu/physical-memory.ts';
 export type { RamRange } from './mmu/ram-layout.ts';
 export type { CacheOperation, MappingOperation, Operation, SeamObserver, WalkerOperation } from './mmu/seam.ts';
 export type { SparseOptions } from './mmu/sparse-pages.ts';
-export type { Replacement } from './mmu/translation-cache.ts';
 export type { AccessedOnFault } from './mmu/walk.ts';

@@ -26,10 +26,14 @@ export class CachedTranslations implements Seam {
   constructor(registers: Registers, caches: CacheOptions) {
     const shapes = cacheShapes(caches);
     this.registers = registers;
-    this.tlb = new Tlb(shapes.tlb, (lo, hi, shift, marks) => {
-      if (shift > 12) this.views.dropAll();
-      else this.views.dropMarked(lo, hi, marks);
-    });
+    this.tlb = new Tlb(
+      shapes.tlb,
+      (lo, hi, shift, marks) => {
+        if (shift > 12) this.views.dropAll();
+        else this.views.dropMarked(lo, hi, marks);
+      },
+      (entries) => this.views.enlarge(entries),
+    );
     this.structures = new StructureCaches(shapes.structures);
     this.views.useRegime(registers.regime);
   }

@@ -86,6 +86,7 @@ export function restoreCpu(translator: Translator, snapshot: CpuSnapshot): void 
   [translator.cr2Lo, translator.cr2Hi] = snapshot.cr2;
   translator.a20Masked = snapshot.a20Masked;
   for (const [msr, lo, hi] of snapshot.memoryTypes) translator.memoryTypes.writeMsr(msr, lo, hi);
+  translator.tlb.small.reserve(2 * snapshot.tlb.length); // not all sets are as full as others
   for (const [lo, hi, context, level, frame, rights] of snapshot.tlb)
     translator.tlb.fill(lo!, hi!, context!, level!, frame!, rights!);
   for (const [level, lo, hi, pcid, table, rights] of snapshot.structures)

@@ -14,8 +14,8 @@ import {
   BYTES,
   LARGE_TAG,
   largeSlot,
-  SLOT_BITS,
   SLOT_SHIFT,
+  SLOT_WORDS,
   TAG_HI,
   TAG8,
   TAG16,
@@ -32,7 +32,7 @@ export class HitPath extends Processor {
   /** The byte at an address, 0 to 255. `stack` is STACK for an access through SS, so that a bad address is #SS. */
   read8(lo: number, hi: number, stack = 0): number {
     const slots = this.readSlots;
-    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
     if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 1) | 0;
     return this.bytes[(slots[at + BYTES]! + lo) >>> 0]!;
   }
@@ -40,7 +40,7 @@ export class HitPath extends Processor {
   /** 0 to 65535. */
   read16(lo: number, hi: number, stack = 0): number {
     const slots = this.readSlots;
-    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
     if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 2) | 0;
     return this.halfwords[(slots[at + BYTES]! + lo) >>> 1]!;
   }
@@ -48,7 +48,7 @@ export class HitPath extends Processor {
   /** A signed 32-bit value. */
   read32(lo: number, hi: number, stack = 0): number {
     const slots = this.readSlots;
-    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
     if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 4) | 0;
     return this.words[(slots[at + BYTES]! + lo) >>> 2]!;
   }
@@ -56,7 +56,7 @@ export class HitPath extends Processor {
   /** The low half; the high one is left in `valueHi`. Where aligned, one 64-bit load. */
   read64(lo: number, hi: number, stack = 0): number {
     const slots = this.readSlots;
-    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
     if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 8) | 0;
     scratchQuad[0] = this.quads[(slots[at + BYTES]! + lo) >>> 3]!;
     this.valueHi = scratch[1]!;
@@ -66,7 +66,7 @@ export class HitPath extends Processor {
   /** Instruction fetches, one to eight bytes; `fetchBytes` for longer ones. */
   fetch8(lo: number, hi: number): number {
     const slots = this.fetchSlots;
-    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
     if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 1) | 0;
     return this.bytes[(slots[at + BYTES]! + lo) >>> 0]!;
   }
@@ -74,7 +74,7 @@ export class HitPath extends Processor {
   /** 0 to 65535. */
   fetch16(lo: number, hi: number): number {
     const slots = this.fetchSlots;
-    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
     if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 2) | 0;
     return this.halfwords[(slots[at + BYTES]! + lo) >>> 1]!;
   }
@@ -82,7 +82,7 @@ export class HitPath extends Processor {
   /** A signed 32-bit value. */
   fetch32(lo: number, hi: number): number {
     const slots = this.fetchSlots;
-    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
     if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 4) | 0;
     return this.words[(slots[at + BYTES]! + lo) >>> 2]!;
   }
@@ -90,7 +90,7 @@ export class HitPath extends Processor {
   /** The low half; the high one is left in `valueHi`. */
   fetch64(lo: number, hi: number): number {
     const slots = this.fetchSlots;
-    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
     if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 8) | 0;
     scratchQuad[0] = this.quads[(slots[at + BYTES]! + lo) >>> 3]!;
     this.valueHi = scratch[1]!;
@@ -100,7 +100,7 @@ export class HitPath extends Processor {
   /** Stores the low 8 bits. Returns 0 or the vector. */
   write8(lo: number, hi: number, value: number, stack = 0): number {
     const slots = this.writeSlots;
-    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
     if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi)
       return this.#missStore(WRITE | stack, lo, hi, 1, value, 0);
     this.bytes[(slots[at + BYTES]! + lo) >>> 0] = value;
@@ -110,7 +110,7 @@ export class HitPath extends Processor {
   /** Stores the low 16 bits. Returns 0 or the vector. */
   write16(lo: number, hi: number, value: number, stack = 0): number {
     const slots = this.writeSlots;
-    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
     if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi)
       return this.#missStore(WRITE | stack, lo, hi, 2, value, 0);
     this.halfwords[(slots[at + BYTES]! + lo) >>> 1] = value;
@@ -120,7 +120,7 @@ export class HitPath extends Processor {
   /** Stores 32 bits. Returns 0 or the vector. */
   write32(lo: number, hi: number, value: number, stack = 0): number {
     const slots = this.writeSlots;
-    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
     if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi)
       return this.#missStore(WRITE | stack, lo, hi, 4, value, 0);
     this.words[(slots[at + BYTES]! + lo) >>> 2] = value;
@@ -130,7 +130,7 @@ export class HitPath extends Processor {
   /** Where aligned, one 64-bit store. */
   write64(lo: number, hi: number, valueLo: number, valueHi: number, stack = 0): number {
     const slots = this.writeSlots;
-    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & SLOT_BITS;
+    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
     if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi)
       return this.#missStore(WRITE | stack, lo, hi, 8, valueLo, valueHi);
     scratch[0] = valueLo;

@@ -8,16 +8,6 @@
  * same reason flags are compared with `true`: of a field that may be no boolean V8 asks four questions (2 ns).
  */
 import { ALL_RIGHTS, DIRTY, GLOBAL, narrow, WRITE, withLeaf } from '../mmu/access.ts';
-import { ORDINARY, PS } from '../mmu/entry.ts';
-import { GLOBAL_CONTEXT } from '../mmu/generations.ts';
-import { type Frame, isCanonical, OFFSET_MASK, PAGE_SIZE } from '../mmu/halves.ts';
-import { VIEW_PAGES } from '../mmu/hit-view.ts';
-import type { MemoryPort } from '../mmu/memory-port.ts';
-import { PAGE_DIRTY } from '../mmu/page-flags.ts';
-import type { PhysicalMemory } from '../mmu/physical-memory.ts';
-import type { StructureCaches } from '../mmu/structure-cache.ts';
-import type { Tlb } from '../mmu/tlb.ts';
-import type { TranslationCache } from '../mmu/translation-cache.ts';
 import {
   CONTEXT,
   FRAME,
@@ -28,7 +18,17 @@ import {
   RIGHTS,
   SLOT_WORDS,
   TAG_HI,
-} from '../mmu/translation-cache.ts';
+} from '../mmu/cache-slot.ts';
+import { ORDINARY, PS } from '../mmu/entry.ts';
+import { GLOBAL_CONTEXT } from '../mmu/generations.ts';
+import { type Frame, isCanonical, OFFSET_MASK, PAGE_SIZE } from '../mmu/halves.ts';
+import { VIEW_PAGES } from '../mmu/hit-view.ts';
+import type { MemoryPort } from '../mmu/memory-port.ts';
+import { PAGE_DIRTY } from '../mmu/page-flags.ts';
+import type { PhysicalMemory } from '../mmu/physical-memory.ts';
+import type { StructureCaches } from '../mmu/structure-cache.ts';
+import type { Tlb } from '../mmu/tlb.ts';
+import type { TranslationCache } from '../mmu/translation-cache.ts';
 import type { Walker } from '../mmu/walk.ts';
 import type { Counters } from './counters.ts';
 import type { Registers } from './registers.ts';
@@ -67,7 +67,7 @@ export class Refill {
 
   /** Whether `find` may be asked, as registers and caches are. */
   get isPossible(): boolean {
-    return this.registers.is64Bit && this.small.isFixed && !this.translator.a20Masked;
+    return this.registers.is64Bit && this.small.hasSets && !this.translator.a20Masked;
   }
 
   /**
@@ -157,6 +157,7 @@ export class Refill {
     if ((anyHi & ordinaryHi) !== 0) return -1;
     const rights = withLeaf(narrow(above, allLo, anyHi), entryLo, entryHi, PS);
     if (!this.#isOpen(page, rights, access) || !registers.current.allows(rights, access)) return -1;
+    if (small.isCrowded) return -1;
 
     // The fill.
     const { views } = this;

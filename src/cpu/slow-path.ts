@@ -43,9 +43,9 @@ export class SlowPath {
   protected readonly views: Views;
   protected readonly refill: Refill;
   // What the hit path looks at, as fields of the CPU's own: two loads less an access.
-  protected readonly readSlots: Int32Array;
-  protected readonly writeSlots: Int32Array;
-  protected readonly fetchSlots: Int32Array;
+  protected readSlots: Int32Array;
+  protected writeSlots: Int32Array;
+  protected fetchSlots: Int32Array;
   protected readKey = 0;
   protected writeKey = 0;
   protected fetchKey = 0;
@@ -89,14 +89,21 @@ export class SlowPath {
     this.largeReadSlots = this.views.largeReads.slots;
     this.largeFetchSlots = this.views.largeFetches.slots;
     this.#usesViews = caches.hitViews !== 'off';
-    this.views.subscribe((reads, writes, fetches, largeReads, largeFetches) => {
-      this.readKey = reads;
-      this.writeKey = writes;
-      this.fetchKey = fetches;
-      this.largeReadKey = largeReads;
-      this.largeFetchKey = largeFetches;
-      this.#chooseWay(); // the views may have been opened or closed, and modes changed
-    });
+    this.views.subscribe(
+      (reads, writes, fetches, largeReads, largeFetches) => {
+        this.readKey = reads;
+        this.writeKey = writes;
+        this.fetchKey = fetches;
+        this.largeReadKey = largeReads;
+        this.largeFetchKey = largeFetches;
+        this.#chooseWay(); // the views may have been opened or closed, and modes changed
+      },
+      () => {
+        this.readSlots = this.views.reads.slots;
+        this.writeSlots = this.views.writes.slots;
+        this.fetchSlots = this.views.fetches.slots;
+      },
+    );
     this.words = memory.words;
     this.bytes = memory.bytes;
     this.halfwords = memory.halfwords;

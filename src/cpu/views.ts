@@ -30,10 +30,19 @@ export class Views {
   /** Whether hits are possible: not after a fault. */
   isOpen = true;
   #keysChanged: KeysChanged = () => {};
+  #slotsChanged: () => void = () => {};
 
-  /** Tells the keys now, and each time they change. */
-  subscribe(keysChanged: KeysChanged): void {
+  /** Tells the keys now, and each time they change; and each time slots lie elsewhere. */
+  subscribe(keysChanged: KeysChanged, slotsChanged: () => void): void {
     this.#keysChanged = keysChanged;
+    this.#slotsChanged = slotsChanged;
+    this.#tell();
+  }
+
+  /** Has slots for as many 4 KiB pages as the TLB has entries from now on, all empty. */
+  enlarge(entries: number): void {
+    for (const view of [this.reads, this.writes, this.fetches]) view.resize(entries);
+    this.#slotsChanged();
     this.#tell();
   }
 

@@ -7,19 +7,20 @@
  *
  * The key permutes the slots: a page lies at `(page ^ key)`, so an entry of another regime or generation is never met
  * under the current key, and dropping everything means taking the next key. Two bits of the key are the regime, ten the
- * generation; when those run out, the slots are cleared once. Shapes compared: docs/decisions/0002-hit-path.md.
+ * generation, or more where there are more slots; when those run out, the slots are cleared once. Shapes compared:
+ * docs/decisions/0002-hit-path.md.
  */
 
-/** Slots of a view of 4 KiB pages. */
+/** Slots that a view of 4 KiB pages begins with. */
 export const VIEW_SLOTS: number = 1 << 12;
 
 /** Backing pages that views may hold: the hit path computes positions in the buffer as 32-bit numbers, which end at 4 GiB. */
 export const VIEW_PAGES: number = 1 << 20;
 
-// Where the slot of a 4 KiB page begins, in words; the hit path has this in place: `slotOf(lo ^ key)`.
+// Where the slot of a 4 KiB page begins, in words; the hit path has this in place: `slotOf(slots, lo ^ key)`.
 export const SLOT_SHIFT: number = 10;
-export const SLOT_BITS: number = 0x3ffc;
-const slotOf = (permuted: number): number => (permuted >>> SLOT_SHIFT) & SLOT_BITS;
+export const SLOT_WORDS: number = 4;
+const slotOf = (slots: Int32Array, permuted: number): number => (permuted >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
 // Words of a slot: the low half of the page's address, the high one, and what makes `lo` a position in the buffer, in bytes.
 export const TAG_HI: number = 1;
 export const BYTES: number = 2;
@@ -49,20 +50,27 @@ const EMPTY_TAG = 1 << 11;
 abstract class KeyedSlots {
   /** XORed into the address before it selects a slot. */
   key = 0;
-  /** Four words a slot, of which the last one is unused: a slot does not straddle cache lines. */
-  readonly slots: Int32Array;
+  /** Four words a slot, of which the last one is unused: a slot does not straddle cache lines. A power of two of them. */
+  slots: Int32Array = new Int32Array(0);
   protected regime = 0;
   /** The regime as a bit; 0 where nothing is filled. */
   mark = 1;
   readonly #shift: number;
-  readonly #generationBits: number;
+  #generationBits = 0;
   #generation = 0;
 
-  /** @param shift  log2 of the bytes an entry covers, where the key begins; 2^slotBits slots */
-  constructor(shift: number, slotBits: number) {
+  /** @param shift  log2 of the bytes an entry covers, where the key begins */
+  constructor(shift: number, slots: number) {
     this.#shift = shift;
-    this.#generationBits = slotBits - REGIME_BITS;
-    this.slots = new Int32Array(4 << slotBits).fill(EMPTY_TAG);
+    this.resize(slots);
+  }
+
+  /** Has another number of slots from now on, a power of two, all of them empty. */
+  resize(slots: number): void {
+    this.slots = new Int32Array(SLOT_WORDS * slots).fill(EMPTY_TAG);
+    this.#generationBits = 31 - Math.clz32(slots) - REGIME_BITS;
+    this.#generation = 0;
+    this.useRegime(this.regime);
   }
 
   /** Chooses the regime whose entries are met from now on, 0 to 2 or NO_REGIME. Others stay. */
@@ -98,7 +106,7 @@ abstract class KeyedSlots {
 /** Of 4 KiB pages. */
 export class HitView extends KeyedSlots {
   constructor() {
-    super(12, 12);
+    super(12, VIEW_SLOTS);
   }
 
   /**
@@ -106,19 +114,19 @@ export class HitView extends KeyedSlots {
    * @returns that regime, as a bit
    */
   fill(lo: number, hi: number, word: number): number {
-    this.put(slotOf(lo ^ this.key), lo & TAG8, hi, word);
+    this.put(slotOf(this.slots, lo ^ this.key), lo & TAG8, hi, word);
     return this.mark;
   }
 
   /** Drops the page that (lo, hi) lies in from the current regime. */
   dropCurrent(lo: number, hi: number): void {
-    this.#dropAt(slotOf(lo ^ this.key), lo, hi);
+    this.#dropAt(slotOf(this.slots, lo ^ this.key), lo, hi);
   }
 
   /** Drops the page that (lo, hi) lies in from some regimes, a bit each. */
   drop(lo: number, hi: number, regimes: number): void {
     for (let left = regimes; left !== 0; left &= left - 1)
-      this.#dropAt(slotOf(lo ^ this.keyOf(31 - Math.clz32(left & -left))), lo, hi);
+      this.#dropAt(slotOf(this.slots, lo ^ this.keyOf(31 - Math.clz32(left & -left))), lo, hi);
   }
 
   #dropAt(at: number, lo: number, hi: number): void {
@@ -130,7 +138,7 @@ export class HitView extends KeyedSlots {
 /** Of pieces of large pages. */
 export class LargeView extends KeyedSlots {
   constructor() {
-    super(LARGE_SHIFT, 11);
+    super(LARGE_SHIFT, LARGE_SLOTS);
   }
 
   /** Adds the piece that (lo, hi) lies in, whose first word is at `word` in the buffer, under the current regime. */

@@ -6,10 +6,11 @@
  * Source: SDM 3A, "Paging-Structure Caches".
  */
 import { ALL_RIGHTS } from './access.ts';
+import type { CacheShape } from './cache-shape.ts';
 import { Generations } from './generations.ts';
 import type { Frame } from './halves.ts';
 import type { PagingFormat } from './paging-mode.ts';
-import { type CacheShape, TranslationCache } from './translation-cache.ts';
+import { TranslationCache } from './translation-cache.ts';
 import type { Walker } from './walk.ts';
 
 export class StructureCaches {

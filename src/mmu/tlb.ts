@@ -6,10 +6,11 @@
  * Source: SDM 3A, "Translation Lookaside Buffers (TLBs)", "Use of PCIDs", "Global Pages".
  */
 
+import type { CacheShape } from './cache-shape.ts';
 import { Generations, GLOBAL_CONTEXT } from './generations.ts';
 import type { Frame } from './halves.ts';
 import type { PagingFormat } from './paging-mode.ts';
-import { type CacheShape, TranslationCache } from './translation-cache.ts';
+import { TranslationCache } from './translation-cache.ts';
 
 export interface TlbShape {
   /** 4 KiB pages, 2 or 4 MiB pages, 1 GiB pages. */
@@ -36,13 +37,19 @@ export class Tlb {
   /** Whether a large or huge page was ever kept. */
   hasLarge = false;
 
-  constructor(shape: TlbShape, onEvict: (lo: number, hi: number, shift: number, marks: number) => void) {
+  /** @param onGrow  told how many entries for 4 KiB pages there are since it grew; no entry has marks then */
+  constructor(
+    shape: TlbShape,
+    onEvict: (lo: number, hi: number, shift: number, marks: number) => void,
+    onGrow: (entries: number) => void,
+  ) {
     const cache = (shift: number, cacheShape: CacheShape): TranslationCache => {
       const made = new TranslationCache(shift, cacheShape, this.#generations);
       made.onEvict = onEvict;
       return made;
     };
     this.small = cache(12, shape.small);
+    this.small.onGrow = onGrow;
     this.caches = [this.small, cache(21, shape.large), cache(30, shape.huge)];
   }
 

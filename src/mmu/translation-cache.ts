@@ -2,48 +2,35 @@
  * One set-associative cache of what walks found, keyed by linear address bits from `shift` up and by PCID or GLOBAL.
  * A TLB is three of them (one per page size), the paging-structure caches are four.
  *
- * Each entry carries the generation of its context that it was filled in (generations.ts). Memory: 32 bytes an entry; with
- * `keep everything` it grows with the entries alive.
+ * Each entry carries the generation of its context that it was filled in (generations.ts). Memory: 32 bytes an entry that it
+ * has room for; with `keep everything` it grows with the entries alive.
  */
+import { type CacheShape, checkShape } from './cache-shape.ts';
+import {
+  CONTEXT,
+  FRAME,
+  GENERATION,
+  KEY,
+  KEY_GENERATION,
+  MARK_SHIFT,
+  RIGHTS,
+  RIGHTS_MASK,
+  SLOT_DOUBLES,
+  SLOT_WORDS,
+  TAG_HI,
+} from './cache-slot.ts';
 import { type Generations, GLOBAL_CONTEXT } from './generations.ts';
 import type { Frame } from './halves.ts';
-
-// A slot is one half of a cache line: a search touches one or two lines, not one an array (a miss over 64 MiB: 30 ns less).
-// Words of a slot; its last two are the frame, a double. KEY is the low half of the tag, and below it the low bits of the
-// generation: nearly every slot that is not the one, and nearly every one that is free, shows in this word.
-export const SLOT_WORDS: number = 8;
-export const KEY: number = 0;
-export const TAG_HI: number = 1;
-export const GENERATION: number = 2;
-export const RIGHTS: number = 3;
-export const CONTEXT: number = 4;
-export const SLOT_DOUBLES: number = 4;
-export const FRAME: number = 3;
-/** The bits of KEY that are the generation's. Tags have none below bit 12. */
-export const KEY_GENERATION: number = 0xfff;
 
 /** Generations of slots without an entry: never used, and dropped. The first ends a search in a cache that grows. */
 const EMPTY = 0;
 const DROPPED = -1;
 
-/** Rights take 12 bits; above them are marks, of whoever derived something from an entry. */
-export const MARK_SHIFT: number = 12;
-const RIGHTS_MASK = (1 << MARK_SHIFT) - 1;
-
-/** Which entry of a full set makes room: each in turn, or any by a fixed sequence. */
-export type Replacement = 'round-robin' | 'random';
-
-export interface CacheShape {
-  /** Entries; a power of two. 0: off. Infinity: keep everything, so that only invalidation removes an entry. */
-  readonly entries: number;
-  /** Entries that compete for one place; a power of two. */
-  readonly ways: number;
-  readonly replacement: Replacement;
-}
-
 export class TranslationCache {
   /** Told of an entry that had to go for another one, with its marks. */
   onEvict: (lo: number, hi: number, shift: number, marks: number) => void = () => {};
+  /** Told how many entries it holds since it grew; no entry has marks then. */
+  onGrow: (entries: number) => void = () => {};
   /** Whether anything was filled since the last time it was known to be empty: lookups of unused caches end here. */
   isUsed = false;
   /** The slot that was filled last. */
@@ -59,18 +46,21 @@ export class TranslationCache {
   #shift = 12;
   #maskLo = 0;
   #maskHi = 0;
-  #grows = false;
+  #keepsAll = false;
   setMask = 0;
   #slotMask = 0;
-  /** Slots that are not EMPTY, of a cache that grows. */
+  /** Slots that are not EMPTY, of a cache that keeps everything. */
   #used = 0;
   // Which way goes next: counting, in steps of 1, or of 2^32 over the golden ratio, whose upper bits look random.
-  #next = 1;
+  #evicted = 1;
   readonly #step: number;
   /** Lowest bit of it that is used. */
   readonly #drawn: number;
   /** Number of slots. */
   #size = 0;
+  /** Entries that it may grow to, and how many evictions make it do so. */
+  readonly #most: number;
+  #crowdedFrom = 0;
 
   constructor(shift: number, shape: CacheShape, generations: Generations) {
     this.#shift = shift;
@@ -78,15 +68,12 @@ export class TranslationCache {
     const isRandom = shape.replacement === 'random';
     this.#step = isRandom ? 0x9e3779b9 | 0 : 1;
     this.#drawn = isRandom ? 24 : 0;
-    this.#grows = shape.entries === Infinity;
+    this.#keepsAll = shape.entries === Infinity;
     this.ways = shape.ways;
-    const entries = this.#grows ? 16 : shape.entries;
-    for (const [what, value] of Object.entries({ entries, ways: shape.ways }))
-      if (!Number.isInteger(value) || (value & (value - 1)) !== 0)
-        throw new RangeError(`${what} of a cache: ${value} is not a power of two`);
-    if (entries > 0 && entries < shape.ways)
-      throw new RangeError(`a cache of ${entries} entries has no ${shape.ways} ways`);
-    this.#allocate(entries);
+    checkShape(shape);
+    const entries = this.#keepsAll ? 16 : shape.entries;
+    this.#most = entries;
+    this.#allocate(Math.min(entries, shape.first ?? entries));
     this.reshape(shift);
     generations.subscribe(() => this.#empty());
   }
@@ -96,9 +83,9 @@ export class TranslationCache {
     return this.#size > 0;
   }
 
-  /** Whether it holds a fixed number of entries, and is on. */
-  get isFixed(): boolean {
-    return this.#size > 0 && this.#grows === false;
+  /** Whether it is on, and has sets: not where it keeps everything. */
+  get hasSets(): boolean {
+    return this.#size > 0 && this.#keepsAll === false;
   }
 
   /** Lowest linear bit of the key. */
@@ -166,22 +153,17 @@ export class TranslationCache {
 
   /** Each live entry: tag, context, frame and rights. */
   forEach(visit: (lo: number, hi: number, context: number, frame: Frame, rights: number) => void): void {
-    const words = this.words;
+    const { words } = this;
     for (let slot = 0; slot < this.#size; slot++) {
+      if (!this.isLive(slot)) continue;
       const word = slot * SLOT_WORDS;
-      if (this.isLive(slot))
-        visit(
-          words[word + KEY]! & ~KEY_GENERATION,
-          words[word + TAG_HI]!,
-          words[word + CONTEXT]!,
-          this.frameAt(slot),
-          words[word + RIGHTS]! & RIGHTS_MASK,
-        );
+      const [lo, hi] = [words[word + KEY]! & ~KEY_GENERATION, words[word + TAG_HI]!];
+      visit(lo, hi, words[word + CONTEXT]!, this.frameAt(slot), this.rightsAt(slot));
     }
   }
 
   #find(tagLo: number, tagHi: number, context: number): number {
-    if (this.#grows) return this.#findGrown(tagLo, tagHi, context);
+    if (this.#keepsAll) return this.#findAmongAll(tagLo, tagHi, context);
     const { words, ways } = this;
     const generation = this.generations.of(context);
     const key = tagLo | (generation & KEY_GENERATION);
@@ -194,7 +176,7 @@ export class TranslationCache {
     return -1;
   }
 
-  #findGrown(tagLo: number, tagHi: number, context: number): number {
+  #findAmongAll(tagLo: number, tagHi: number, context: number): number {
     const first = this.#set(tagLo, tagHi, context);
     const generation = this.generations.of(context);
     const key = tagLo | (generation & KEY_GENERATION);
@@ -241,7 +223,8 @@ export class TranslationCache {
 
   /** Where a new entry goes: over one that is not live, or over a victim. */
   #place(tagLo: number, tagHi: number, context: number): number {
-    if (this.#grows) return this.#placeGrown(tagLo, tagHi, context);
+    if (this.#keepsAll) return this.#placeAmongAll(tagLo, tagHi, context);
+    if (this.isCrowded) this.#enlarge();
     const { words, ways } = this;
     const key = this.generations.of(context) & KEY_GENERATION;
     const first = this.#set(tagLo, tagHi, context);
@@ -254,7 +237,7 @@ export class TranslationCache {
     return victim;
   }
 
-  #placeGrown(tagLo: number, tagHi: number, context: number): number {
+  #placeAmongAll(tagLo: number, tagHi: number, context: number): number {
     if (4 * this.#used >= 3 * this.#size) this.#rebuild();
     const first = this.#set(tagLo, tagHi, context);
     let nth = 0;
@@ -266,15 +249,36 @@ export class TranslationCache {
 
   /** Chooses the way that goes. */
   victim(): number {
-    this.#next = (this.#next + this.#step) | 0;
-    return (this.#next >>> this.#drawn) & (this.ways - 1);
+    this.#evicted = (this.#evicted + 1) | 0;
+    return (Math.imul(this.#evicted, this.#step) >>> this.#drawn) & (this.ways - 1);
   }
 
-  /** Makes room in a cache that grows: what is not live goes, and where that is not enough, the cache doubles. */
+  /** Whether it grows before it takes another entry. */
+  get isCrowded(): boolean {
+    return this.#evicted > this.#crowdedFrom;
+  }
+
+  /** Makes room for a number of entries, as far as it may grow. */
+  reserve(entries: number): void {
+    while (this.#size < entries && this.#size < this.#most) this.#enlarge();
+  }
+
+  #enlarge(): void {
+    this.#reallocate(2 * this.#size);
+    this.onGrow(this.#size);
+  }
+
+  /** Makes room in a cache that keeps everything: what is not live goes, and where that is not enough, the cache doubles. */
   #rebuild(): void {
+    let live = 0;
+    this.forEach(() => live++);
+    this.#reallocate(4 * live > this.#size ? 2 * this.#size : this.#size);
+  }
+
+  #reallocate(entries: number): void {
     const live: number[][] = [];
     this.forEach((...entry) => live.push(entry));
-    this.#allocate(4 * live.length > this.#size ? 2 * this.#size : this.#size);
+    this.#allocate(entries);
     for (const [lo, hi, context, frame, rights] of live) this.fill(lo!, hi!, context!, frame!, rights!);
   }
 
@@ -282,9 +286,10 @@ export class TranslationCache {
     this.setMask = Math.max(0, entries / this.ways - 1);
     this.#slotMask = entries - 1;
     this.#size = entries;
+    this.#crowdedFrom = entries < this.#most ? this.#evicted + (entries >>> 2) : 0x7fff_ffff;
     this.words = new Int32Array(entries * SLOT_WORDS);
     this.doubles = new Float64Array(this.words.buffer);
-    this.#empty();
+    this.#used = 0;
   }
 
   #empty(): void {

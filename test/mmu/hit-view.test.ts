@@ -6,8 +6,8 @@ import {
   LARGE_TAG,
   LargeView,
   largeSlot,
-  SLOT_BITS,
   SLOT_SHIFT,
+  SLOT_WORDS,
   TAG_HI,
   TAG8,
   VIEW_SLOTS,
@@ -44,7 +44,7 @@ const steps = fc.array(
 function find(view: HitView | LargeView, lo: number, hi: number): number {
   const { slots, key } = view;
   const isSmall = view instanceof HitView;
-  const at = isSmall ? ((lo ^ key) >>> SLOT_SHIFT) & SLOT_BITS : largeSlot(lo ^ key, hi);
+  const at = isSmall ? ((lo ^ key) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS) : largeSlot(lo ^ key, hi);
   const tag = lo & (isSmall ? TAG8 : LARGE_TAG);
   return slots[at] === tag && slots[at + TAG_HI] === hi ? (slots[at + BYTES]! + lo) >>> 2 : -1;
 }
@@ -99,6 +99,21 @@ describe('a hit view', () => {
     expect(find(view, 0x1fff, 0)).toBe(11 + 1023);
     view.useRegime(2);
     expect(find(view, 0x1000, 0)).toBe(22);
+  });
+
+  it('has as many slots as it is told, all empty, and hits in each', () => {
+    const view = new HitView();
+    view.useRegime(1);
+    view.dropAll();
+    for (let page = 0; page < VIEW_SLOTS; page++) view.fill(page << 12, 0, page);
+    view.resize(4 * VIEW_SLOTS);
+    for (let page = 0; page < 4 * VIEW_SLOTS; page++) expect(find(view, page << 12, 0)).toBe(-1);
+    for (let page = 0; page < 4 * VIEW_SLOTS; page++) view.fill(page << 12, 0, page);
+    for (let page = 0; page < 4 * VIEW_SLOTS; page++) expect(find(view, page << 12, 0)).toBe(page);
+    for (let generation = 0; generation < 2 * VIEW_SLOTS; generation++) {
+      view.dropAll();
+      expect(find(view, (generation % VIEW_SLOTS) << 12, 0)).toBe(-1);
+    }
   });
 
   it('is empty for good after it ran through all generations', () => {

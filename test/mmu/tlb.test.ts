@@ -15,7 +15,7 @@ const features = {
 
 function tlb(onEvict: (lo: number, hi: number, shift: number) => void = () => {}): Tlb {
   const shape = { entries: 16, ways: 4, replacement: 'round-robin' } as const;
-  return new Tlb({ small: shape, large: shape, huge: shape }, onEvict);
+  return new Tlb({ small: shape, large: shape, huge: shape }, onEvict, () => {});
 }
 
 const found = (cache: Tlb, lo: number, pcid = 0): number[] | undefined =>

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { CacheShape } from '../../src/mmu/cache-shape.ts';
 import { Generations, GLOBAL_CONTEXT } from '../../src/mmu/generations.ts';
-import { type CacheShape, TranslationCache } from '../../src/mmu/translation-cache.ts';
+import { TranslationCache } from '../../src/mmu/translation-cache.ts';
 import { high, joined, low } from '../support/guest.ts';
 
 const shape = (entries: number, ways = 4, replacement: CacheShape['replacement'] = 'round-robin'): CacheShape => ({
@@ -192,6 +193,8 @@ describe('a translation cache', () => {
     ['16 entries, round robin', shape(16)],
     ['16 entries, random', shape(16, 4, 'random')],
     ['16 entries, direct mapped', shape(16, 1)],
+    ['4 to 64 entries', { ...shape(64), first: 4 }],
+    ['1 to 2 entries', { ...shape(2, 1), first: 1 }],
   ])('of %s forgets entries and invents none', (_what, about) => {
     agrees(12, about, 60);
   });
@@ -203,6 +206,32 @@ describe('a translation cache', () => {
       const slot = cache.find(page << 12, page & 1 ? -1 : 0, page % 7);
       expect([cache.frameAt(slot), cache.rightsAt(slot)]).toEqual([page, page & 7]);
     }
+  });
+
+  it('doubles when it has evicted a quarter of what it holds, up to its size, and keeps what it holds', () => {
+    const cache = new TranslationCache(12, { ...shape(64), first: 8 }, new Generations());
+    const sizes: number[] = [];
+    let lost = 0;
+    cache.onEvict = () => lost++;
+    cache.onGrow = (entries) => {
+      sizes.push(entries);
+      let kept = 0;
+      cache.forEach(() => kept++);
+      expect([entries, kept]).toEqual([entries, entries / 2]); // it was full
+    };
+    for (let page = 0; page < 1000; page++) cache.fill(page << 12, 0, 0, page, 0);
+    expect(sizes).toEqual([16, 32, 64]);
+    expect(lost).toBe(1000 - 64);
+  });
+
+  it('makes room for as many as it is told of, and no more than its size', () => {
+    const cache = new TranslationCache(12, { ...shape(64), first: 8 }, new Generations());
+    cache.fill(0x1000, 0, 0, 7, 0);
+    const sizes: number[] = [];
+    cache.onGrow = (entries) => sizes.push(entries);
+    for (const entries of [8, 20, 1000]) cache.reserve(entries);
+    expect(sizes).toEqual([16, 32, 64]);
+    expect(cache.frameAt(cache.find(0x1000, 0, 0))).toBe(7);
   });
 
   it('replaces entries of one set in turn and tells which', () => {
