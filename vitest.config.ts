@@ -4,10 +4,20 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 const json = process.env['PAGEWALK_TEST_JSON'];
 const long = process.env['PAGEWALK_LONG'] === '1';
 
+const TESTS = 'test/**/*.test.ts';
+const LONG = long ? [] : ['test/long/**'];
+// What is about time after all, as the issue of the lab asks: alone, when all others have ended.
+const ALONE = 'test/lab/large-image.test.ts';
+
 const config: ViteUserConfig = defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: long ? [] : ['test/long/**'],
+    projects: [
+      {
+        extends: true,
+        test: { name: 'tests', include: [TESTS], exclude: [...LONG, ALONE], sequence: { groupOrder: 0 } },
+      },
+      { extends: true, test: { name: 'alone', include: [ALONE], sequence: { groupOrder: 1 } } },
+    ],
     // Two busy cores: time is never what a test is about.
     testTimeout: long ? 3_600_000 : 120_000,
     hookTimeout: 120_000,

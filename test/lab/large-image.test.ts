@@ -20,7 +20,7 @@ inChromium('an image of a Xen with 64 GiB', () => {
   afterAll(() => served.stop());
 
   it('is shown within a second', async () => {
-    // The best of three to eight: other work on the machine only ever makes it slower.
+    // The best of three to eight, with no other tests beside (vitest.config.ts): other work on the machine only ever makes it slower.
     const times: number[] = [];
     for (let load = 0; load < 3 || (load < 8 && Math.min(...times) >= 1000); load++) {
       page = await lab.open(served.url);
