@@ -54,8 +54,10 @@ describe('cache options', () => {
     guest.map(0x123_4000n, 0x30f_000n | ALL | A | D);
     cpu.invlpg(0x123_4000, 0);
     const last = cpu.read32(0x30f_000, 0); // another name of the frame
-    expect([cpu.read32(0x123_4000, 0), cpu.fetch32(0x123_4000, 0)]).toEqual([last, last]);
-    cpu.setCr3(ROOT * 4096, 0);
+    for (let flushes = 0; flushes < 1100; flushes++) {
+      expect([cpu.read32(0x123_4000, 0), cpu.fetch32(0x123_4000, 0)]).toEqual([last, last]);
+      cpu.setCr3(ROOT * 4096, 0); // whatever generation the views had reached before they grew
+    }
     expect(walksOver(guest, (lo) => cpu.read32(lo, 0))).toBe(10_000);
   });
 
