@@ -1,4 +1,5 @@
 /** Bits of the control registers and of EFER that concern memory. SDM 3A, "Control Registers"; 4, "IA32_EFER". */
+import type { PagingModeName } from '../mmu/paging-mode.ts';
 import { type Features, INTEL } from './features.ts';
 
 export const CR0_PE: number = 1 << 0;
@@ -56,3 +57,10 @@ export const eferAllowed = (features: Features): number =>
 // have nothing to do with memory nothing is said.
 export const cr4Lacking = (features: Features): number => cr4Allowed(INTEL) & ~cr4Allowed(features);
 export const eferLacking = (features: Features): number => eferAllowed(INTEL) & ~eferAllowed(features);
+
+/** The paging mode that control registers select. */
+export function modeOf(cr0: number, cr4: number, efer: number): PagingModeName {
+  if ((cr0 & CR0_PG) === 0) return 'none';
+  if ((efer & EFER_LMA) !== 0) return (cr4 & CR4_LA57) !== 0 ? '5-level' : '4-level';
+  return (cr4 & CR4_PAE) !== 0 ? 'pae' : '32-bit';
+}

@@ -33,6 +33,7 @@ import {
   EFER_LME,
   EFER_NXE,
   eferAllowed,
+  modeOf,
 } from './control-bits.ts';
 import type { Features, Policy } from './features.ts';
 import { afterCr0, afterCr3, afterCr4, DROP_NOTHING, REFUSED } from './invalidation.ts';
@@ -272,29 +273,26 @@ export class Registers {
   #setRegimes(): void {
     const { cr0, cr4, efer } = this;
     const nxe = (efer & EFER_NXE) !== 0;
-    const common = {
+    // One object for the three: spread into others it made a WRPKRU 8600 ns.
+    const options = {
+      userMode: true,
       wp: (cr0 & CR0_WP) !== 0,
       smep: (cr4 & CR4_SMEP) !== 0,
+      smap: false,
       nxe,
       pkru: this.isLongMode && (cr4 & CR4_PKE) !== 0 ? this.pkru : 0,
       pkrs: this.isLongMode && (cr4 & CR4_PKS) !== 0 ? this.pkrs : 0,
       reportsFetch: (cr4 & CR4_SMEP) !== 0 || ((cr4 & CR4_PAE) !== 0 && nxe),
     };
-    const smap = (cr4 & CR4_SMAP) !== 0;
-    this.regimes[REGIME_USER].set({ ...common, userMode: true, smap: false });
-    this.regimes[REGIME_SUPERVISOR].set({ ...common, userMode: false, smap });
-    this.regimes[REGIME_SUPERVISOR_AC].set({ ...common, userMode: false, smap: false });
+    this.regimes[REGIME_USER].set(options);
+    options.userMode = false;
+    this.regimes[REGIME_SUPERVISOR_AC].set(options);
+    options.smap = (cr4 & CR4_SMAP) !== 0;
+    this.regimes[REGIME_SUPERVISOR].set(options);
   }
 
   #makeFormat(name: PagingModeName): PagingFormat {
     const nxe = (this.efer & EFER_NXE) !== 0;
     return new PagingFormat(PAGING_MODES[name], { ...this.features, nxe, pse: (this.cr4 & CR4_PSE) !== 0 });
   }
-}
-
-/** The paging mode that control registers select. */
-export function modeOf(cr0: number, cr4: number, efer: number): PagingModeName {
-  if ((cr0 & CR0_PG) === 0) return 'none';
-  if ((efer & EFER_LMA) !== 0) return (cr4 & CR4_LA57) !== 0 ? '5-level' : '4-level';
-  return (cr4 & CR4_PAE) !== 0 ? 'pae' : '32-bit';
 }

@@ -3,9 +3,8 @@
  * emulator's memory: it finds the page-table entries that an access may use, tells of each change of them that software
  * made, and afterwards of A and D. Format: docs/corpora.md, "Access vectors".
  */
-import { CR0_PG, CR4_PSE, EFER_LMA, EFER_LME, EFER_NXE } from '../cpu/control-bits.ts';
+import { CR0_PG, CR4_PSE, EFER_LMA, EFER_LME, EFER_NXE, modeOf } from '../cpu/control-bits.ts';
 import { type Features, INTEL } from '../cpu/features.ts';
-import { modeOf } from '../cpu/registers.ts';
 import type { Address } from '../mmu/address.ts';
 import { A, D } from '../mmu/entry.ts';
 import { PAGING_MODES, PagingFormat } from '../mmu/paging-mode.ts';
