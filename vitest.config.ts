@@ -5,7 +5,7 @@ const json = process.env['PAGEWALK_TEST_JSON'];
 const long = process.env['PAGEWALK_LONG'] === '1';
 
 const TESTS = 'test/**/*.test.ts';
-const LONG = long ? [] : ['test/long/**'];
+const LEFT_OUT = long ? [] : ['test/long/**'];
 // What is about time after all, as the issue of the lab asks: alone, when all others have ended.
 const ALONE = 'test/lab/large-image.test.ts';
 
@@ -14,7 +14,7 @@ const config: ViteUserConfig = defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'tests', include: [TESTS], exclude: [...LONG, ALONE], sequence: { groupOrder: 0 } },
+        test: { name: 'tests', include: [TESTS], exclude: [...LEFT_OUT, ALONE], sequence: { groupOrder: 0 } },
       },
       { extends: true, test: { name: 'alone', include: [ALONE], sequence: { groupOrder: 1 } } },
     ],

@@ -22,7 +22,7 @@ import {
 import { type Generations, GLOBAL_CONTEXT } from './generations.ts';
 import type { Frame } from './halves.ts';
 
-/** Generations of slots without an entry: never used, and dropped. The first ends a search in a cache that grows. */
+/** Generations of slots without an entry: never used, and dropped. The first ends a search in a cache that keeps everything. */
 const EMPTY = 0;
 const DROPPED = -1;
 
@@ -58,7 +58,7 @@ export class TranslationCache {
   readonly #drawn: number;
   /** Number of slots. */
   #size = 0;
-  /** Entries that it may grow to, and how many evictions make it do so. */
+  /** Entries that it may grow to, and the eviction that makes it do so. */
   readonly #most: number;
   #crowdedFrom = 0;
 
@@ -293,7 +293,7 @@ export class TranslationCache {
   }
 
   #empty(): void {
-    for (let slot = 0; slot < this.#size; slot++) this.words[slot * SLOT_WORDS + GENERATION] = EMPTY;
+    this.words.fill(0); // EMPTY, and keys that show it
     this.#used = 0;
   }
 }

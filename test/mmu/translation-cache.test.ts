@@ -312,7 +312,7 @@ describe('a translation cache that keeps everything', () => {
 
   it.each([
     ['of a fixed size', 16],
-    ['that grows', Infinity],
+    ['that keeps everything', Infinity],
   ] as const)('%s finds nothing of before a flush, however many there were since', (_what, entries) => {
     const generations = new Generations();
     const cache = new TranslationCache(12, shape(entries), generations);
