@@ -18,7 +18,7 @@ export const cpu = {
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
         const value = cpu.read8((base + stream[k]) | 0, hi);
-        if (cpu.faulted !== 0) fail(cpu);
+        if (cpu.faulted) fail(cpu);
         sum = (sum + value) | 0;
       }
     }
@@ -31,7 +31,7 @@ export const cpu = {
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
         const value = cpu.read32((base + stream[k]) | 0, hi);
-        if (cpu.faulted !== 0) fail(cpu);
+        if (cpu.faulted) fail(cpu);
         sum = (sum + value) | 0;
       }
     }
@@ -44,7 +44,7 @@ export const cpu = {
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
         const value = cpu.read64((base + stream[k]) | 0, hi);
-        if (cpu.faulted !== 0) fail(cpu);
+        if (cpu.faulted) fail(cpu);
         sum = (sum + value + cpu.valueHi) | 0;
       }
     }
@@ -80,7 +80,7 @@ export const cpu = {
       for (let k = 0; k < stream.length; k++) {
         const page = (base >>> 12) + (stream[k] >>> 10);
         const value = cpu.read32((page << 12) | ((stream[k] & 0x3ff) << 2), hi + (page >>> 20));
-        if (cpu.faulted !== 0) fail(cpu);
+        if (cpu.faulted) fail(cpu);
         sum = (sum + value) | 0;
       }
     }
@@ -143,7 +143,7 @@ export const cpu = {
       for (let k = 0; k < stream.length; k++) {
         if ((k & 7) === 0) cpu.setCpl((k & 8) !== 0 ? 3 : 0);
         const value = cpu.read32((base + stream[k]) | 0, hi);
-        if (cpu.faulted !== 0) fail(cpu);
+        if (cpu.faulted) fail(cpu);
         sum = (sum + value) | 0;
       }
     }
@@ -177,7 +177,7 @@ export const cpu = {
         const lo = (base + stream[k]) | 0;
         cpu.invlpg(lo, hi);
         const value = cpu.read32(lo, hi);
-        if (cpu.faulted !== 0) fail(cpu);
+        if (cpu.faulted) fail(cpu);
         sum = (sum + value) | 0;
       }
     }
@@ -200,7 +200,7 @@ export const cpu = {
       for (let k = 0; k < stream.length; k++) {
         if ((k & (every - 1)) === 0 && cpu.setCr3((k & every) !== 0 ? root : other, noFlush) !== 0) fail(cpu);
         const value = cpu.read32((base + stream[k]) | 0, hi);
-        if (cpu.faulted !== 0) fail(cpu);
+        if (cpu.faulted) fail(cpu);
         sum = (sum + value) | 0;
       }
     }
@@ -224,7 +224,7 @@ export const cpu = {
         if (cpu.faulted !== 14) fail(cpu);
         host.write64(entry, (stream[k] & ~0xfff) | 7);
         const value = cpu.read32(lo, hi);
-        if (cpu.faulted !== 0) fail(cpu);
+        if (cpu.faulted) fail(cpu);
         sum = (sum + value) | 0;
       }
     }
@@ -250,7 +250,7 @@ export const known = {
       for (let n = 0; n < repeats; n++) {
         for (let k = 0; k < stream.length; k++) {
           const value = cpu.read32((base + stream[k]) | 0, hi);
-          if (cpu.faulted !== 0) fail(cpu);
+          if (cpu.faulted) fail(cpu);
           sum = (sum + value) | 0;
         }
       }

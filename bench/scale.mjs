@@ -47,7 +47,7 @@ function spaces(Machine, count) {
         if (cpu.setCr3(guest.root | space, 1 << 31) !== 0) fail(cpu);
         for (let k = 16 * turn; k < 16 * turn + 16; k++) {
           const value = cpu.read32((base + stream[k]) | 0, hi);
-          if (cpu.faulted !== 0) fail(cpu);
+          if (cpu.faulted) fail(cpu);
           sum = (sum + value) | 0;
         }
       }
@@ -74,7 +74,7 @@ function cpus(Machine, count) {
         turn = turn + 1 < count ? turn + 1 : 0;
         for (let k = first; k < first + 64; k++) {
           const value = cpu.read32((base + stream[k]) | 0, hi);
-          if (cpu.faulted !== 0) fail(cpu);
+          if (cpu.faulted) fail(cpu);
           sum = (sum + value) | 0;
         }
       }

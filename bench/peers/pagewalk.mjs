@@ -26,7 +26,8 @@ function fail(cpu) {
 
 /**
  * Each does `passes` passes over `pages` pages from the linear address `start` on; returns the sum of what it read. A local
- * name for the one CPU is a constant to V8: as a parameter it costs 0.6 ns an access, as a variable outside 0.3.
+ * name for the one CPU is a constant to V8: as a parameter it costs 0.6 ns an access, as a variable outside 0.3. What goes
+ * round is an int32 to V8 (`| 0`), as it is in an emulator, whose registers are an Int32Array (0.2 ns).
  */
 const loops = {
   baseline(operand, _start, pages, passes) {
@@ -40,10 +41,14 @@ const loops = {
     const cpu = processor;
     let sum = 0;
     for (let pass = 0; pass < passes; pass++) {
-      for (let left = pages, lo = start; left !== 0; left -= AT_ONCE, lo = (lo + ITERATION_PAGES) | 0) {
+      for (
+        let left = pages | 0, lo = start | 0;
+        left !== 0;
+        left = (left - AT_ONCE) | 0, lo = (lo + ITERATION_PAGES) | 0
+      ) {
         for (let at = 0; at < ITERATION; at += EACH) {
           const value = cpu.read32((lo + at) | 0, HI);
-          if (cpu.faulted !== 0) fail(cpu);
+          if (cpu.faulted) fail(cpu);
           sum = (sum + value) | 0;
         }
       }
@@ -53,7 +58,11 @@ const loops = {
   store(operand, start, pages, passes) {
     const cpu = processor;
     for (let pass = 0; pass < passes; pass++)
-      for (let left = pages, lo = start + STORE_AT; left !== 0; left -= AT_ONCE, lo = (lo + ITERATION_PAGES) | 0)
+      for (
+        let left = pages | 0, lo = (start + STORE_AT) | 0;
+        left !== 0;
+        left = (left - AT_ONCE) | 0, lo = (lo + ITERATION_PAGES) | 0
+      )
         for (let at = 0; at < ITERATION; at += EACH) if (cpu.write32((lo + at) | 0, HI, operand) !== 0) fail(cpu);
     return 0;
   },
@@ -61,10 +70,14 @@ const loops = {
     const cpu = processor;
     let sum = 0;
     for (let pass = 0; pass < passes; pass++) {
-      for (let left = pages, lo = start; left !== 0; left -= AT_ONCE, lo = (lo + ITERATION_PAGES) | 0) {
+      for (
+        let left = pages | 0, lo = start | 0;
+        left !== 0;
+        left = (left - AT_ONCE) | 0, lo = (lo + ITERATION_PAGES) | 0
+      ) {
         for (let at = 0; at < ITERATION; at += EACH) {
           const value = cpu.read32((lo + at) | 0, HI);
-          if (cpu.faulted !== 0) fail(cpu);
+          if (cpu.faulted) fail(cpu);
           sum = (sum + value) | 0;
         }
       }
