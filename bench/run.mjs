@@ -25,8 +25,8 @@ const PLOTS = here('../docs');
 /** The script of each part, its options, those of --long, and what of its JSON counts. */
 const PARTS = {
   accesses: ['accesses.mjs', [], ['--long'], ({ results }) => results],
-  mapping: ['mapping.mjs', ['--rounds', '7'], ['--rounds', '25'], ({ results }) => results],
-  workers: ['workers.mjs', ['--seconds', '0.4'], ['--seconds', '3'], (all) => all],
+  mapping: ['mapping.mjs', ['--rounds', '5'], ['--rounds', '25'], ({ results }) => results],
+  workers: ['workers.mjs', ['--seconds', '0.5'], ['--seconds', '3'], (all) => all],
   explorer: ['explorer.mjs', ['--rounds', '3'], ['--rounds', '15'], (all) => all],
   image: ['image.mjs', ['--rounds', '3'], ['--rounds', '9'], (all) => all],
   allocation: ['allocation.mjs', [], [], (all) => all],
