@@ -10,6 +10,11 @@ export const MUTANTS = [
 
   ...of('src/mmu/walk.ts', [
     [
+      'only the leaf need be marked',
+      'for (let level = this.top; level >= this.level; level--) if ((this.los',
+      'for (let level = this.level; level >= this.level; level--) if ((this.los',
+    ],
+    [
       'the rights of the leaf alone count',
       'rights = narrow(rights, entryLo, entryHi);',
       'rights = narrow(ALL_RIGHTS, entryLo, entryHi);',
@@ -387,6 +392,12 @@ export const MUTANTS = [
       'this.translator.isCached &&',
     ],
     [
+      'hits look into the views of before they grew',
+      'if (reads.mask !== this.slotMask) {',
+      'if (reads.mask < this.slotMask) {',
+    ],
+    ['stores hit under the key of loads', 'this.writeKey = writes.key;', 'this.writeKey = reads.key;'],
+    [
       'stores go past dirty bits that were cleared',
       'flagsTightened: () => this.views.dropWrites(),',
       'flagsTightened: () => {},',
@@ -400,16 +411,6 @@ export const MUTANTS = [
       'a watchpoint misses pages that are in a hit view',
       'this.#watchpoints.add(watch);\n    this.views.dropAll();',
       'this.#watchpoints.add(watch);',
-    ],
-    [
-      'a large page over RAM and device is taken for RAM',
-      'if (!this.memory.isContiguous(this.translator.frame - within, LARGE_FRAMES)) return;',
-      '',
-    ],
-    [
-      'A20 is lost in large pages',
-      'if (large === undefined || this.translator.a20Masked) return;',
-      'if (large === undefined) return;',
     ],
     ['a hit after a fault leaves the fault', 'else this.views.close();', ''],
     [
@@ -506,6 +507,37 @@ export const MUTANTS = [
       '(shift > 0 ? ordinaryUpper : ordinaryLeaf)',
       '(shift > 0 && shift < 18 ? ordinaryUpper : ordinaryLeaf)',
     ],
+    ['the short way to a large page marks nothing', '!walker.wasMarked || ', ''],
+    [
+      'views answer for a large page that no TLB entry stands for',
+      ' || !tlb.holds(walker.level)) return -1;',
+      ') return -1;',
+    ],
+    [
+      'a large page in the TLB needs no rights',
+      'if (at < 0 || !this.registers.current.allows(tlb.rights, access)) return -1;',
+      'if (at < 0) return -1;',
+    ],
+    [
+      'the short way to a large page begins at its first frame',
+      'translator.take(walker.pageFrame, walker.rights, walker.level, lo);',
+      'translator.take(walker.pageFrame, walker.rights, 1, lo);',
+    ],
+    [
+      'the short way to a large page forgets the rights above',
+      'this.#walkToLarge(access, lo, hi, top, found, above)',
+      'this.#walkToLarge(access, lo, hi, top, found, 3)',
+    ],
+    [
+      'a large page over RAM and device is taken for RAM',
+      'if (this.memory.isContiguous(translator.frame - within, LARGE_FRAMES))\n',
+      '',
+    ],
+    [
+      'A20 is lost in large pages',
+      'if (large === undefined || translator.a20Masked) return;',
+      'if (large === undefined) return;',
+    ],
   ]),
 
   ...of('src/cpu/views.ts', [
@@ -518,12 +550,6 @@ export const MUTANTS = [
       'a change of regime opens views that a fault has closed',
       'this.isOpen ? this.#regime : NO_REGIME',
       'this.#regime',
-    ],
-    ['hits look into the views of before they grew', 'this.#slotsChanged();\n    this.#tell();', 'this.#tell();'],
-    [
-      'stores hit under the old key',
-      'this.#keysChanged(reads.key, writes.key',
-      'this.#keysChanged(reads.key, reads.key',
     ],
   ]),
 

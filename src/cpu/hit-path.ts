@@ -9,19 +9,8 @@
  * Measured: docs/performance.md; other shapes: docs/decisions/0002-hit-path.md. `| 0` after a miss says that it returns an
  * integer: without it V8 keeps every value as a double or an object (1.1 ns a hit).
  */
-import { FETCH, READ, READ_MODIFY_WRITE, STACK, WRITE } from '../mmu/access.ts';
-import {
-  BYTES,
-  LARGE_TAG,
-  largeSlot,
-  SLOT_SHIFT,
-  SLOT_WORDS,
-  TAG_HI,
-  TAG8,
-  TAG16,
-  TAG32,
-  TAG64,
-} from '../mmu/hit-view.ts';
+import { FETCH, READ, READ_MODIFY_WRITE, WRITE } from '../mmu/access.ts';
+import { BYTES, SLOT_SHIFT, TAG_HI, TAG8, TAG16, TAG32, TAG64 } from '../mmu/hit-view.ts';
 import { Processor } from './processor.ts';
 
 // One 64-bit move for a quadword; see mmu/physical-access.ts.
@@ -32,32 +21,32 @@ export class HitPath extends Processor {
   /** The byte at an address, 0 to 255. `stack` is STACK for an access through SS, so that a bad address is #SS. */
   read8(lo: number, hi: number, stack = 0): number {
     const slots = this.readSlots;
-    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
-    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 1) | 0;
+    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & this.slotMask;
+    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#missLoad(READ | stack, lo, hi, 1) | 0;
     return this.bytes[(slots[at + BYTES]! + lo) >>> 0]!;
   }
 
   /** 0 to 65535. */
   read16(lo: number, hi: number, stack = 0): number {
     const slots = this.readSlots;
-    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
-    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 2) | 0;
+    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & this.slotMask;
+    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#missLoad(READ | stack, lo, hi, 2) | 0;
     return this.halfwords[(slots[at + BYTES]! + lo) >>> 1]!;
   }
 
   /** A signed 32-bit value. */
   read32(lo: number, hi: number, stack = 0): number {
     const slots = this.readSlots;
-    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
-    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 4) | 0;
+    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & this.slotMask;
+    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#missLoad(READ | stack, lo, hi, 4) | 0;
     return this.words[(slots[at + BYTES]! + lo) >>> 2]!;
   }
 
   /** The low half; the high one is left in `valueHi`. Where aligned, one 64-bit load. */
   read64(lo: number, hi: number, stack = 0): number {
     const slots = this.readSlots;
-    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
-    if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#missRead(READ | stack, lo, hi, 8) | 0;
+    const at = ((lo ^ this.readKey) >>> SLOT_SHIFT) & this.slotMask;
+    if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#missLoad(READ | stack, lo, hi, 8) | 0;
     scratchQuad[0] = this.quads[(slots[at + BYTES]! + lo) >>> 3]!;
     this.valueHi = scratch[1]!;
     return scratch[0]!;
@@ -66,32 +55,32 @@ export class HitPath extends Processor {
   /** Instruction fetches, one to eight bytes; `fetchBytes` for longer ones. */
   fetch8(lo: number, hi: number): number {
     const slots = this.fetchSlots;
-    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
-    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 1) | 0;
+    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & this.slotMask;
+    if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi) return this.#missLoad(FETCH, lo, hi, 1) | 0;
     return this.bytes[(slots[at + BYTES]! + lo) >>> 0]!;
   }
 
   /** 0 to 65535. */
   fetch16(lo: number, hi: number): number {
     const slots = this.fetchSlots;
-    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
-    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 2) | 0;
+    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & this.slotMask;
+    if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi) return this.#missLoad(FETCH, lo, hi, 2) | 0;
     return this.halfwords[(slots[at + BYTES]! + lo) >>> 1]!;
   }
 
   /** A signed 32-bit value. */
   fetch32(lo: number, hi: number): number {
     const slots = this.fetchSlots;
-    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
-    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 4) | 0;
+    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & this.slotMask;
+    if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi) return this.#missLoad(FETCH, lo, hi, 4) | 0;
     return this.words[(slots[at + BYTES]! + lo) >>> 2]!;
   }
 
   /** The low half; the high one is left in `valueHi`. */
   fetch64(lo: number, hi: number): number {
     const slots = this.fetchSlots;
-    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
-    if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#missFetch(lo, hi, 8) | 0;
+    const at = ((lo ^ this.fetchKey) >>> SLOT_SHIFT) & this.slotMask;
+    if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi) return this.#missLoad(FETCH, lo, hi, 8) | 0;
     scratchQuad[0] = this.quads[(slots[at + BYTES]! + lo) >>> 3]!;
     this.valueHi = scratch[1]!;
     return scratch[0]!;
@@ -100,7 +89,7 @@ export class HitPath extends Processor {
   /** Stores the low 8 bits. Returns 0 or the vector. */
   write8(lo: number, hi: number, value: number, stack = 0): number {
     const slots = this.writeSlots;
-    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
+    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & this.slotMask;
     if (slots[at] !== (lo & TAG8) || slots[at + TAG_HI] !== hi)
       return this.#missStore(WRITE | stack, lo, hi, 1, value, 0);
     this.bytes[(slots[at + BYTES]! + lo) >>> 0] = value;
@@ -110,7 +99,7 @@ export class HitPath extends Processor {
   /** Stores the low 16 bits. Returns 0 or the vector. */
   write16(lo: number, hi: number, value: number, stack = 0): number {
     const slots = this.writeSlots;
-    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
+    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & this.slotMask;
     if (slots[at] !== (lo & TAG16) || slots[at + TAG_HI] !== hi)
       return this.#missStore(WRITE | stack, lo, hi, 2, value, 0);
     this.halfwords[(slots[at + BYTES]! + lo) >>> 1] = value;
@@ -120,7 +109,7 @@ export class HitPath extends Processor {
   /** Stores 32 bits. Returns 0 or the vector. */
   write32(lo: number, hi: number, value: number, stack = 0): number {
     const slots = this.writeSlots;
-    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
+    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & this.slotMask;
     if (slots[at] !== (lo & TAG32) || slots[at + TAG_HI] !== hi)
       return this.#missStore(WRITE | stack, lo, hi, 4, value, 0);
     this.words[(slots[at + BYTES]! + lo) >>> 2] = value;
@@ -130,7 +119,7 @@ export class HitPath extends Processor {
   /** Where aligned, one 64-bit store. */
   write64(lo: number, hi: number, valueLo: number, valueHi: number, stack = 0): number {
     const slots = this.writeSlots;
-    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
+    const at = ((lo ^ this.writeKey) >>> SLOT_SHIFT) & this.slotMask;
     if (slots[at] !== (lo & TAG64) || slots[at + TAG_HI] !== hi)
       return this.#missStore(WRITE | stack, lo, hi, 8, valueLo, valueHi);
     scratch[0] = valueLo;
@@ -159,30 +148,21 @@ export class HitPath extends Processor {
     return this.moveBytes(FETCH, lo, hi, target);
   }
 
-  /** Pieces of large pages have a view of their own; then the short way of a miss, then the slow path. */
-  #missRead(access: number, lo: number, hi: number, size: number): number {
-    if (this.usesLarge === true) {
-      const slots = this.largeReadSlots;
-      const at = largeSlot(lo ^ this.largeReadKey, hi);
-      if (slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi && (lo & (size - 1)) === 0)
-        return this.#loadWord((slots[at + BYTES]! + lo) >>> 2, lo, size);
-    }
-    return this.#missBoth(access & (READ | STACK), lo, hi, size);
-  }
-
-  #missFetch(lo: number, hi: number, size: number): number {
-    if (this.usesLarge === true) {
-      const slots = this.largeFetchSlots;
-      const at = largeSlot(lo ^ this.largeFetchKey, hi);
-      if (slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi && (lo & (size - 1)) === 0)
-        return this.#loadWord((slots[at + BYTES]! + lo) >>> 2, lo, size);
-    }
-    return this.#missBoth(FETCH, lo, hi, size);
-  }
-
-  #missBoth(access: number, lo: number, hi: number, size: number): number {
-    const word = (lo & (size - 1)) === 0 && this.mayRefill === true ? this.refill.find(access, lo, hi) : -1;
+  #missLoad(access: number, lo: number, hi: number, size: number): number {
+    const word = this.#lookAgain(access, lo, hi, size);
     return word < 0 ? this.load(access, lo, hi, size) : this.#loadWord(word, lo, size);
+  }
+
+  /**
+   * Pieces of large pages have a view of their own; then the short way of a miss.
+   * @returns index in the buffer of the word that (lo, hi) lies in; -1: a matter for the slow path
+   */
+  #lookAgain(access: number, lo: number, hi: number, size: number): number {
+    if ((lo & (size - 1)) !== 0) return -1;
+    const kind = access & (READ | WRITE | FETCH);
+    const large = this.views.largeOf(kind);
+    const word = large !== undefined && large.isUsed === true ? large.find(lo, hi) : -1;
+    return word < 0 && this.mayRefill === true ? this.refill.find(kind, lo, hi) : word;
   }
 
   #loadWord(word: number, lo: number, size: number): number {
@@ -193,8 +173,8 @@ export class HitPath extends Processor {
   }
 
   #missStore(access: number, lo: number, hi: number, size: number, valueLo: number, valueHi: number): number {
-    const word = (lo & (size - 1)) === 0 && this.mayRefill === true ? this.refill.find(access, lo, hi) : -1;
-    if (word < 0) return this.store(access & (STACK | WRITE), lo, hi, size, valueLo, valueHi);
+    const word = this.#lookAgain(access, lo, hi, size);
+    if (word < 0) return this.store(access, lo, hi, size, valueLo, valueHi);
     this.physical.storeRam(word * 4 + (lo & 3), size, valueLo, valueHi);
     return 0;
   }

@@ -77,7 +77,7 @@ export class Translator extends CachedTranslations {
   translate(lo: number, hi: number, access: number): number {
     const { registers, tlb, counters } = this;
     if (registers.format.levels === 0) {
-      this.#take(lo >>> 12, 0, 0, lo);
+      this.take(lo >>> 12, 0, 0, lo);
       return NONE;
     }
     const regime = this.regimeOf(access);
@@ -87,7 +87,7 @@ export class Translator extends CachedTranslations {
       const denial = regime.denial(rights, access);
       const needsDirty = (access & WRITE) !== 0 && (rights & DIRTY) === 0;
       if (denial === 0 && !needsDirty) {
-        this.#take(tlb.frame, rights, tlb.level, lo);
+        this.take(tlb.frame, rights, tlb.level, lo);
         return NONE;
       }
       if (denial !== 0 && this.policy.deniedHit === 'fault') return this.#pageFault(regime, denial, lo, hi, access);
@@ -106,13 +106,13 @@ export class Translator extends CachedTranslations {
     const is64Bit = registers.has64BitAddress(access);
     if (is64Bit && !isCanonical(hi, format.mode.linearBits)) return (access & STACK) !== 0 ? SS : GP;
     if (format.levels === 0) {
-      this.#take(lo >>> 12, 0, 0, lo);
+      this.take(lo >>> 12, 0, 0, lo);
       return NONE;
     }
     const root = registers.rootOf(lo);
     if (root < 0) return PF;
     if (walker.probe(format, this.regimeOf(access), root, lo, is64Bit ? hi : 0, access) !== MAPPED) return PF;
-    this.#take(walker.pageFrame, walker.rights, walker.level, lo);
+    this.take(walker.pageFrame, walker.rights, walker.level, lo);
     return NONE;
   }
 
@@ -162,11 +162,12 @@ export class Translator extends CachedTranslations {
       return this.#stoppedBy(walker.level, walker.los[walker.level]!, walker.his[walker.level]!);
     }
     this.keep(walker, lo, hi);
-    this.#take(walker.pageFrame, walker.rights, walker.level, lo);
+    this.take(walker.pageFrame, walker.rights, walker.level, lo);
     return NONE;
   }
 
-  #take(pageFrame: Frame, rights: number, level: number, lo: number): void {
+  /** Leaves a translation in the fields: that of the 4 KiB within a page of `level` that an address lies in. */
+  take(pageFrame: Frame, rights: number, level: number, lo: number): void {
     const within = level > 1 ? (lo >>> 12) & (this.registers.format.pageFrames(level) - 1) : 0;
     const frame = pageFrame + within;
     this.frame = this.#a20Mask !== 0 && Math.floor(frame / A20_FRAME) % 2 === 1 ? frame - A20_FRAME : frame;

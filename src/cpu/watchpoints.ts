@@ -40,7 +40,8 @@ export class Watchpoints {
 
   /** Whether any watched byte lies in the aligned piece of 2^shift bytes around an address. */
   touches(lo: number, hi: number, shift: number): boolean {
-    return this.#watches.some((watch) => overlaps(watch, lo & -(1 << shift), hi, 2 ** shift, 64));
+    for (const watch of this.#watches) if (overlaps(watch, lo & -(1 << shift), hi, 2 ** shift, 64)) return true;
+    return false;
   }
 
   /** Calls back the watches that an access overlaps; addresses of 32 bits wrap to 0. */

@@ -17,10 +17,10 @@ export const VIEW_SLOTS: number = 1 << 12;
 /** Backing pages that views may hold: the hit path computes positions in the buffer as 32-bit numbers, which end at 4 GiB. */
 export const VIEW_PAGES: number = 1 << 20;
 
-// Where the slot of a 4 KiB page begins, in words; the hit path has this in place: `slotOf(slots, lo ^ key)`.
+// Where the slot of a 4 KiB page begins, in words; the hit path has this in place: `slotOf(mask, lo ^ key)`.
 export const SLOT_SHIFT: number = 10;
-export const SLOT_WORDS: number = 4;
-const slotOf = (slots: Int32Array, permuted: number): number => (permuted >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS);
+const SLOT_WORDS = 4;
+const slotOf = (mask: number, permuted: number): number => (permuted >>> SLOT_SHIFT) & mask;
 // Words of a slot: the low half of the page's address, the high one, and what makes `lo` a position in the buffer, in bytes.
 export const TAG_HI: number = 1;
 export const BYTES: number = 2;
@@ -32,10 +32,10 @@ export const TAG64: number = ~0xff8;
 
 // The same for a piece of a large page; its slot begins at `largeSlot(lo ^ key, hi)`.
 export const LARGE_SHIFT: number = 21;
-export const LARGE_TAG: number = ~0x1f_ffff;
+const LARGE_TAG = ~0x1f_ffff;
 const LARGE_SLOTS = 1 << 11;
 /** Upper bits of the high half take part: those of the low one alone would let pages 4 GiB apart meet. */
-export const largeSlot = (permuted: number, hi: number): number =>
+const largeSlot = (permuted: number, hi: number): number =>
   (((permuted >>> LARGE_SHIFT) ^ (Math.imul(hi, 0x9e3779b1) >>> LARGE_SHIFT)) & (LARGE_SLOTS - 1)) << 2;
 
 const REGIME_BITS = 2;
@@ -52,6 +52,8 @@ abstract class KeyedSlots {
   key = 0;
   /** Four words a slot, of which the last one is unused: a slot does not straddle cache lines. A power of two of them. */
   slots: Int32Array = new Int32Array(0);
+  /** Bits of the index where a slot begins. */
+  mask = 0;
   protected regime = 0;
   /** The regime as a bit; 0 where nothing is filled. */
   mark = 1;
@@ -68,6 +70,7 @@ abstract class KeyedSlots {
   /** Has another number of slots from now on, a power of two, all of them empty. */
   resize(slots: number): void {
     this.slots = new Int32Array(SLOT_WORDS * slots).fill(EMPTY_TAG);
+    this.mask = SLOT_WORDS * (slots - 1);
     this.#generationBits = 31 - Math.clz32(slots) - REGIME_BITS;
     this.#generation = 0;
     this.useRegime(this.regime);
@@ -87,7 +90,7 @@ abstract class KeyedSlots {
       this.#generation = 0;
       this.slots.fill(EMPTY_TAG);
     }
-    this.useRegime(this.regime);
+    this.key = this.keyOf(this.regime);
   }
 
   /** Fills the slot that begins at `at`, for the piece from (tag, hi) on, whose first word is at `word` in the buffer. */
@@ -114,19 +117,19 @@ export class HitView extends KeyedSlots {
    * @returns that regime, as a bit
    */
   fill(lo: number, hi: number, word: number): number {
-    this.put(slotOf(this.slots, lo ^ this.key), lo & TAG8, hi, word);
+    this.put(slotOf(this.mask, lo ^ this.key), lo & TAG8, hi, word);
     return this.mark;
   }
 
   /** Drops the page that (lo, hi) lies in from the current regime. */
   dropCurrent(lo: number, hi: number): void {
-    this.#dropAt(slotOf(this.slots, lo ^ this.key), lo, hi);
+    this.#dropAt(slotOf(this.mask, lo ^ this.key), lo, hi);
   }
 
   /** Drops the page that (lo, hi) lies in from some regimes, a bit each. */
   drop(lo: number, hi: number, regimes: number): void {
     for (let left = regimes; left !== 0; left &= left - 1)
-      this.#dropAt(slotOf(this.slots, lo ^ this.keyOf(31 - Math.clz32(left & -left))), lo, hi);
+      this.#dropAt(slotOf(this.mask, lo ^ this.keyOf(31 - Math.clz32(left & -left))), lo, hi);
   }
 
   #dropAt(at: number, lo: number, hi: number): void {
@@ -137,12 +140,23 @@ export class HitView extends KeyedSlots {
 
 /** Of pieces of large pages. */
 export class LargeView extends KeyedSlots {
+  /** Whether anything was ever filled: a look into an unused one ends here. */
+  isUsed = false;
+
   constructor() {
     super(LARGE_SHIFT, LARGE_SLOTS);
   }
 
+  /** Index in the buffer of the word that (lo, hi) lies in, or -1. */
+  find(lo: number, hi: number): number {
+    const { slots } = this;
+    const at = largeSlot(lo ^ this.key, hi);
+    return slots[at] === (lo & LARGE_TAG) && slots[at + TAG_HI] === hi ? (slots[at + BYTES]! + lo) >>> 2 : -1;
+  }
+
   /** Adds the piece that (lo, hi) lies in, whose first word is at `word` in the buffer, under the current regime. */
   fill(lo: number, hi: number, word: number): void {
+    this.isUsed = true;
     this.put(largeSlot(lo ^ this.key, hi), lo & LARGE_TAG, hi, word);
   }
 }

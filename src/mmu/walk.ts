@@ -84,6 +84,12 @@ export class Walker {
     }
   }
 
+  /** Whether A was set already in every entry that the last walk used. */
+  get wasMarked(): boolean {
+    for (let level = this.top; level >= this.level; level--) if ((this.los[level]! & A) === 0) return false;
+    return true;
+  }
+
   /** A walk that only looks: from the root, for a supervisor read, changing nothing. */
   probe(format: PagingFormat, regime: Regime, root: Frame, lo: number, hi: number, access: number = READ): number {
     return this.walk(format, regime, format.levels, root, ALL_RIGHTS, lo, hi, access, 'leave');

@@ -1,17 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  BYTES,
-  HitView,
-  LARGE_TAG,
-  LargeView,
-  largeSlot,
-  SLOT_SHIFT,
-  SLOT_WORDS,
-  TAG_HI,
-  TAG8,
-  VIEW_SLOTS,
-} from '../../src/mmu/hit-view.ts';
+import { BYTES, HitView, LargeView, SLOT_SHIFT, TAG_HI, TAG8, VIEW_SLOTS } from '../../src/mmu/hit-view.ts';
 import { high, low } from '../support/guest.ts';
 
 type Step =
@@ -42,11 +31,10 @@ const steps = fc.array(
 
 /** Looks as the hit path does: index of the word that (lo, hi) lies in, or -1. */
 function find(view: HitView | LargeView, lo: number, hi: number): number {
-  const { slots, key } = view;
-  const isSmall = view instanceof HitView;
-  const at = isSmall ? ((lo ^ key) >>> SLOT_SHIFT) & (slots.length - SLOT_WORDS) : largeSlot(lo ^ key, hi);
-  const tag = lo & (isSmall ? TAG8 : LARGE_TAG);
-  return slots[at] === tag && slots[at + TAG_HI] === hi ? (slots[at + BYTES]! + lo) >>> 2 : -1;
+  if (view instanceof LargeView) return view.find(lo, hi);
+  const { slots } = view;
+  const at = ((lo ^ view.key) >>> SLOT_SHIFT) & view.mask;
+  return slots[at] === (lo & TAG8) && slots[at + TAG_HI] === hi ? (slots[at + BYTES]! + lo) >>> 2 : -1;
 }
 
 describe('a hit view', () => {
