@@ -1,7 +1,8 @@
 // Builds dist/: the bundles, declarations from tsc, and the image that the command shows without arguments.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { bundle, manifest } from './bundle.mjs';
+import { keepConstants } from './for-speed.mjs';
 import { buildLab } from './lab.mjs';
 import { bundledPackages, thirdPartyText } from './third-party.mjs';
 
@@ -10,6 +11,9 @@ const fresh = `dist.${process.pid}`;
 
 async function main() {
   const { metafile } = await bundle(fresh);
+  for (const [path, { inputs }] of Object.entries(metafile.outputs))
+    if (path.endsWith('.js') && Object.keys(inputs).every((input) => /^(src\/|constants:)/.test(input)))
+      writeFileSync(path, keepConstants(readFileSync(path, 'utf8')));
   const lab = await buildLab(`${fresh}/lab`);
   if (readFileSync('THIRD-PARTY.md', 'utf8') !== thirdPartyText(bundledPackages(metafile, lab.metafile)))
     throw new Error('THIRD-PARTY.md does not list what is bundled; run node scripts/third-party.mjs');

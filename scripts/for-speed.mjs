@@ -7,6 +7,9 @@
 // * Private members become plain ones. V8 puts functions together as long as their bytecode is no longer than 920 bytes, and
 //   `this.#name` takes two instructions and `this.#name()` four more than it would without `#` (a miss: a tenth). TypeScript
 //   and the declarations keep them private.
+// * Functions and what else a module names are constants. V8 knows a constant where it is used, and looks at anything else at each use,
+//   whether it is what it was: four instructions a call, also where it has put the function in place (a mapped page: a tenth).
+//   esbuild makes variables of constants, which `keepConstants` takes back.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +18,7 @@ const FIELD_WITHOUT_VALUE = /^ {2}(protected )?(readonly )?[\w$]+: [^=(\n]*;$/gm
 const PRIVATE = /((?<=[\w)\]!?])\??\.|^ +(?:static |readonly |get |set )*)#(\w+)/gm;
 const CLASS = /^(?:export )?(?:abstract )?class (\w+)/gm;
 const CONSTANT = /^(export )?const ([A-Z][A-Z0-9_]*)(?:: number)? = ([-~()<>|&+*/\s\w]+);$/gm;
+const FUNCTION = /^(export )?function (\w+)(.*?\n\})$/gms;
 const IMPORT = /^import (?:type )?\{([^}]*)\} from '(\.[^']*)';$/gm;
 
 const known = new Map();
@@ -40,14 +44,17 @@ function constantsOf(path) {
   return found;
 }
 
+const folder = (name) => fileURLToPath(new URL(`../src/${name}`, import.meta.url));
 /** Where plain members bring something: mapping code was measured without effect. */
-const PLAIN = ['mmu', 'cpu'].map((folder) => fileURLToPath(new URL(`../src/${folder}`, import.meta.url)));
+const PLAIN = ['mmu', 'cpu'].map(folder);
+/** Where functions are constants, and none is called before it is there. */
+const CONSTANT_FUNCTIONS = [...PLAIN, folder('hypervisor')];
 
 /** Classes that have a private member of a name, by name: a class and those it extends may have one each. */
 const owners = new Map();
-for (const folder of PLAIN)
-  for (const file of readdirSync(folder).sort())
-    for (const [owner, name] of privateMembers(readFileSync(resolve(folder, file), 'utf8')))
+for (const path of PLAIN)
+  for (const file of readdirSync(path).sort())
+    for (const [owner, name] of privateMembers(readFileSync(resolve(path, file), 'utf8')))
       owners.set(name, [...new Set([...(owners.get(name) ?? []), owner])]);
 
 function privateMembers(text) {
@@ -79,7 +86,11 @@ export const forSpeed = {
     }));
     onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
       const source = readFileSync(path, 'utf8');
-      const text = (PLAIN.includes(dirname(path)) ? withPlainMembers(source) : source).replace(FIELD_WITHOUT_VALUE, '');
+      const plain = PLAIN.includes(dirname(path)) ? withPlainMembers(source) : source;
+      const constant = CONSTANT_FUNCTIONS.includes(dirname(path))
+        ? plain.replace(FUNCTION, '$1const $2 = function$3;')
+        : plain;
+      const text = constant.replace(FIELD_WITHOUT_VALUE, '');
       const constants = constantsOf(path);
       if (constants.size === 0) return { contents: text, loader: 'ts' };
       const names = [...constants.keys()];
@@ -95,3 +106,6 @@ export const forSpeed = {
     });
   },
 };
+
+/** What bundled text declares at the top is constant: there is no variable at the top of any file of src. */
+export const keepConstants = (text) => text.replace(/^var /gm, 'const ');
