@@ -1,11 +1,12 @@
 // npm run bench:mapping [-- --rounds N] [-- --json] [-- --behaviour xen]
 // Mapping, with the same work that Xen's own C code was timed with (compiled natively, one CPU, flushes not executed; same
-// class of machine, quiet). Each case in processes of its own, several, the cases taking turns: how much V8 puts together differs
-// from one process to the next, and how fast the host is from one second to the next. Minimum and median over all their rounds.
+// class of machine, quiet). Each case in processes of its own, the cases taking turns: how much V8 puts together differs from one
+// process to the next. Minimum and median over the rounds in which nobody else used the core (host.mjs), and turns until there were some.
 import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { isWhole, pace } from './host.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -16,7 +17,10 @@ const { values: options } = parseArgs({
   },
 });
 
-const PROCESSES = 3;
+const LEAST_TURNS = 2;
+const MOST_TURNS = 8;
+/** Undisturbed rounds after which a case needs no more turns. */
+const ENOUGH = 6;
 const PAGES = 1 << 18; // 1 GiB
 const FIRST = 0xffff83000 * 2 ** 16; // page number of 0xffff830000000000
 const PAGE_HYPERVISOR = 0x800163;
@@ -98,12 +102,13 @@ async function measure({ name, operations, setUp, run, after }) {
   const samples = [];
   for (let round = 0; round < Number(options.rounds) + 3; round++) {
     setUp(library, mm);
+    const before = pace();
     const start = process.hrtime.bigint();
     const error = run(library, mm);
     const ns = Number(process.hrtime.bigint() - start);
     if (error !== 0) throw new Error(`${name}: error ${error}`);
     if (after !== undefined && !after(mm)) throw new Error(`${name}: did other work than it should`);
-    if (round >= 3) samples.push(ns / operations);
+    if (round >= 3) samples.push({ ns: ns / operations, pace: Math.max(before, pace()) });
   }
   return samples;
 }
@@ -117,20 +122,35 @@ function samplesOf(name) {
 
 function main() {
   const samples = CASES.map(() => []);
-  for (let turn = 0; turn < PROCESSES; turn++)
-    CASES.forEach(({ name }, at) => void samples[at].push(...samplesOf(name)));
+  let least = Infinity;
+  const undisturbed = (at) => samples[at].filter((sample) => isWhole(sample.pace, least)).map(({ ns }) => ns);
+  for (let turn = 0; turn < MOST_TURNS; turn++)
+    for (const [at, { name }] of CASES.entries()) {
+      if (turn >= LEAST_TURNS && undisturbed(at).length >= ENOUGH) continue;
+      samples[at].push(...samplesOf(name));
+      least = Math.min(least, ...samples[at].map((sample) => sample.pace));
+    }
   const results = CASES.map(({ name, xen }, at) => {
-    const sorted = samples[at].sort((a, b) => a - b);
-    return { name, ns: sorted[0], median: sorted[sorted.length >> 1], xen };
+    const rounds = undisturbed(at).length;
+    const sorted = (rounds > 0 ? undisturbed(at) : samples[at].map(({ ns }) => ns)).sort((a, b) => a - b);
+    return { name, ns: sorted[0], median: sorted[sorted.length >> 1], undisturbed: rounds, xen };
   });
   if (options.json) return console.log(JSON.stringify({ node: process.version, results }, null, 2));
   console.log(
     `Node ${process.version}, ${cpus()[0]?.model ?? 'unknown'}, behaviour ${options.behaviour}. ns per operation.`,
   );
-  console.log(`${''.padEnd(46)}${['ns', 'median', "Xen's C", 'ratio'].map((text) => text.padStart(12)).join('')}`);
-  for (const { name, ns, median, xen } of results) {
+  console.log(
+    `${''.padEnd(46)}${['ns', 'median', "Xen's C", 'ratio', 'rounds'].map((text) => text.padStart(12)).join('')}`,
+  );
+  for (const { name, ns, median, undisturbed, xen } of results) {
     const ratio = xen === undefined ? '' : (ns / xen[1]).toFixed(2);
-    const figures = [ns.toFixed(1), median.toFixed(1), xen === undefined ? '' : [...new Set(xen)].join(' to '), ratio];
+    const figures = [
+      ns.toFixed(1),
+      median.toFixed(1),
+      xen === undefined ? '' : [...new Set(xen)].join(' to '),
+      ratio,
+      String(undisturbed),
+    ];
     console.log(name.padEnd(46) + figures.map((figure) => figure.padStart(12)).join(''));
   }
 }
