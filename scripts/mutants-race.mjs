@@ -25,7 +25,7 @@ export const RACE_MUTANTS = [
     ['a changed page does not wait for the flush of a resize', '  if (wasPresent) gather.before(CHANGE);\n', ''],
     [
       'what a store replaced is not noted',
-      '    gather.stored(CHANGE, page, FLUSH_TLB | FLUSH_ORDER(ORDERS[level]!) | flushFlags(mm, traits));\n',
+      '    gather.stored(CHANGE, page, FLUSH_TLB | FLUSH_ORDER(orderOf(level)) | flushFlags(mm, traits));\n',
       '    flushFlags(mm, traits);\n',
     ],
     ['a table below a superpage is not freed', '  gather.detach(table);\n', ''],
@@ -80,7 +80,7 @@ export const RACE_MUTANTS = [
     ],
     [
       'a split is not flushed',
-      '  if (flushes) gather.stored(RESIZE, page, FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!));\n',
+      '  if (flushes) gather.stored(RESIZE, page, FLUSH_TLB | global | FLUSH_ORDER(orderOf(level)));\n',
       '  void [gather, flushes, global];\n',
     ],
     [
@@ -90,7 +90,7 @@ export const RACE_MUTANTS = [
     ],
     [
       'a split links its table before it is filled',
-      '  tables.fill(table, first, pieceFlags, PAGES[level - 1]!);\n  // A change',
+      '  tables.fill(table, first, pieceFlags, pagesOf(level - 1));\n  // A change',
       '  // A change',
     ],
     [
@@ -111,7 +111,7 @@ export const RACE_MUTANTS = [
     ],
     [
       'a coalesce is not flushed',
-      '  gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(ORDERS[level]!));\n',
+      '  gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(orderOf(level)));\n',
       '',
     ],
     [

@@ -638,8 +638,8 @@ export const MUTANTS = [
       'const bits = this.pageBits | this.#mfnBits;',
       'const bits = this.pageBits;',
     ],
-    ['a superpage past the end of the request', 'this.left < PAGES[2]! || ', ''],
-    ['a 1 GiB page past the end of the request', ' && this.left >= PAGES[3]! ? 3', ' ? 3'],
+    ['a superpage past the end of the request', 'this.left < M2_PAGES || ', ''],
+    ['a 1 GiB page past the end of the request', ' && this.left >= G1_PAGES ? 3', ' ? 3'],
     [
       'MAP_SMALL_PAGES gets superpages',
       '(this.flags & (PAGE_PAT | MAP_SMALL_PAGES)) !== 0) return 1;',
@@ -672,12 +672,12 @@ export const MUTANTS = [
   ...of('src/hypervisor/map-pages.ts', [
     [
       'what is replaced is not flushed',
-      'gather.stored(CHANGE, page, FLUSH_TLB | FLUSH_ORDER(ORDERS[level]!) | flushFlags(mm, traits));',
+      'gather.stored(CHANGE, page, FLUSH_TLB | FLUSH_ORDER(orderOf(level)) | flushFlags(mm, traits));',
       '',
     ],
     [
       'one page is flushed where a superpage was replaced',
-      'FLUSH_ORDER(ORDERS[level]!) | flushFlags',
+      'FLUSH_ORDER(orderOf(level)) | flushFlags',
       'FLUSH_ORDER(0) | flushFlags',
     ],
     [
@@ -703,7 +703,7 @@ export const MUTANTS = [
     ],
     [
       'a page inside a superpage is compared with its first frame',
-      'pageFrame(mm, level, oldFrame) + (pageBits & (PAGES[level]! - 1));',
+      'pageFrame(mm, level, oldFrame) + (pageBits & (pagesOf(level) - 1));',
       'pageFrame(mm, level, oldFrame) + 0 * pageBits;',
     ],
     [
@@ -799,12 +799,12 @@ export const MUTANTS = [
   ...of('src/hypervisor/superpage.ts', [
     [
       'a split is not flushed',
-      'if (flushes) gather.stored(RESIZE, page, FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!));',
+      'if (flushes) gather.stored(RESIZE, page, FLUSH_TLB | global | FLUSH_ORDER(orderOf(level)));',
       '',
     ],
     [
       'a split is flushed as one page',
-      'FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!));',
+      'FLUSH_TLB | global | FLUSH_ORDER(orderOf(level)));',
       'FLUSH_TLB | global | FLUSH_ORDER(0));',
     ],
     [
@@ -825,13 +825,13 @@ export const MUTANTS = [
     [
       'a split links its table before it is full',
       '  if (!lost) tables.publish(entry, level, table, PAGE_HYPERVISOR_TABLE);\n',
-      '  if (!lost) tables.publish(entry, level, table, PAGE_HYPERVISOR_TABLE);\n  tables.fill(table, first, pieceFlags, PAGES[level - 1]!);\n',
+      '  if (!lost) tables.publish(entry, level, table, PAGE_HYPERVISOR_TABLE);\n  tables.fill(table, first, pieceFlags, pagesOf(level - 1));\n',
     ],
     ['PAT is lost when 2 MiB are split', 'patOf(frame) !== 0 ? PAGE_PAT : 0;', 'patOf(frame) !== 0 ? 0 : 0;'],
     ['the PAT bit of a superpage is taken for an odd frame', '? frame - patOf(frame) : frame;', '? frame : frame;'],
     [
       'the pieces of 1 GiB are 4 KiB apart',
-      'tables.fill(table, first, pieceFlags, PAGES[level - 1]!);',
+      'tables.fill(table, first, pieceFlags, pagesOf(level - 1));',
       'tables.fill(table, first, pieceFlags, 1);',
     ],
     [
@@ -839,11 +839,11 @@ export const MUTANTS = [
       '  locks.unlockPgdir();\n  if (!lost) mm.splits += 1;',
       '  if (!lost) mm.splits += 1;',
     ],
-    ['a coalesce is not flushed', 'gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(ORDERS[level]!));', ''],
+    ['a coalesce is not flushed', 'gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(orderOf(level)));', ''],
     [
       'the flush of a coalesce spares global pages',
-      'gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(ORDERS[level]!));',
-      'gather.stored(RESIZE, page, FLUSH_TLB | FLUSH_ORDER(ORDERS[level]!));',
+      'gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(orderOf(level)));',
+      'gather.stored(RESIZE, page, FLUSH_TLB | FLUSH_ORDER(orderOf(level)));',
     ],
     ['the table of a coalesce leaks', '  mm.coalesces += 1;\n  gather.detach(table);\n', '  mm.coalesces += 1;\n'],
     [
@@ -1032,12 +1032,12 @@ export const MUTANTS = [
     ],
     [
       'modify takes a superpage of which it has the end alone',
-      'isAtStart(lowBits(page), level) && end - page >= PAGES[level]!;',
-      'end - page >= PAGES[level]!;',
+      'isAtStart(lowBits(page), level) && end - page >= pagesOf(level);',
+      'end - page >= pagesOf(level);',
     ],
     [
       'modify takes a superpage of which it has the beginning alone',
-      'isAtStart(lowBits(page), level) && end - page >= PAGES[level]!;',
+      'isAtStart(lowBits(page), level) && end - page >= pagesOf(level);',
       'isAtStart(lowBits(page), level);',
     ],
     [
@@ -1289,7 +1289,7 @@ export const MUTANTS = [
   ]),
 
   ...of('src/hypervisor/xen-map-to-mfn.ts', [
-    ['all pages of a superpage are its first one', ' + (page % PAGES[level]!);', ';'],
+    ['all pages of a superpage are its first one', ' + (page % pagesOf(level));', ';'],
     ['a lookup takes no lock', '  locks.lockBelow(Math.floor(pl3e / ENTRIES));\n', ''],
     ['a lookup keeps the lock', '    locks.unlockBelow();\n', ''],
   ]),
@@ -1302,7 +1302,7 @@ export const MUTANTS = [
     ],
     [
       'the lite modify goes from a table into the next superpage in steps of 4 KiB',
-      'page += PAGES[level]!;',
+      'page += pagesOf(level);',
       'page += 1;',
     ],
     ['the lite modify clears all other attributes', '(old & ~MODIFY_MASK) | flags);', '(old & 0x80) | flags);'],

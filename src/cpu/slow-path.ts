@@ -129,7 +129,11 @@ export class SlowPath {
   }
 
   #chooseWay(): void {
-    this.mayRefill = this.#usesViews && this.views.isOpen && this.#watchpoints.isEmpty && this.refill.isPossible;
+    this.mayRefill =
+      this.#usesViews === true &&
+      this.views.isOpen === true &&
+      this.#watchpoints.isEmpty &&
+      this.refill.isPossible === true;
   }
 
   /** Ends what `addWatch` began; takes the same object. */

@@ -10,7 +10,7 @@ import { type Frame, hexNumber } from '../mmu/halves.ts';
 import { PAGE_DIRTY } from '../mmu/page-flags.ts';
 import type { PhysicalMemory } from '../mmu/physical-memory.ts';
 import type { Behaviour } from './behaviour.ts';
-import { PAGES } from './flags.ts';
+import { pagesOf } from './flags.ts';
 import { COUNT_HI, type FrameTable, PGC_STATE_HI } from './frame-table.ts';
 import { infoOf, TableCounters } from './table-counters.ts';
 import { isRun, isRunBelow, WORDS } from './table-loops.ts';
@@ -66,7 +66,7 @@ export class EntryWords {
   protected quad(entry: Entry): number {
     const quad = this.memory.quadOf(entry) | 0;
     if (quad >>> 0 >= MAX_QUADS || (this.#info[infoOf(quad) + COUNT_HI]! & PGC_STATE_HI) !== 0) refuse(entry);
-    return quad;
+    return quad & (MAX_QUADS - 1);
   }
 
   // What threads share stands apart: V8 puts only so much code into its caller.
@@ -149,7 +149,7 @@ export class EntryWords {
   protected scan(table: Frame, level: number, flags: number): Frame {
     const { words } = this.memory;
     const first = 2 * this.quad(table * ENTRIES);
-    const step = PAGES[level]!;
+    const step = pagesOf(level);
     const lo = words[first]!;
     const hi = words[first + 1]!;
     if (flagsOf(lo, hi) !== flags) return -1;

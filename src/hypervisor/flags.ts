@@ -67,7 +67,10 @@ export const FLUSH_NO_ASSIST: number = 0x8000;
 /** Write back cache lines. Xen: FLUSH_CACHE_WRITEBACK. */
 export const FLUSH_CACHE_WRITEBACK: number = 0x10000;
 
-/** Pages (4 KiB) of an entry's span, by level 1 to 4; 0 unused. Not in Xen: it has shifts and macros for each level. */
-export const PAGES: readonly number[] = [0, 1, 512, 512 ** 2, 512 ** 3];
-/** log2 of the same. Not in Xen: it has constants for each level. */
-export const ORDERS: readonly number[] = [0, 0, 9, 18, 27];
+/**
+ * log2 of the pages (4 KiB) of an entry's span, by level 1 to 4. A sum, not a list: a look into a list takes eight instructions.
+ * Not in Xen: it has constants for each level.
+ */
+export const orderOf = (level: number): number => 9 * level - 9;
+/** Those pages. Not in Xen: it has shifts and macros for each level. */
+export const pagesOf = (level: number): number => 1 << (9 * level - 9);

@@ -20,9 +20,9 @@ import {
   FLUSH_VA_VALID,
   INVALID_MFN,
   MAP_SMALL_PAGES,
-  ORDERS,
+  orderOf,
   PAGE_CACHE_ATTRS,
-  PAGES,
+  pagesOf,
 } from './flags.ts';
 import { CHANGE } from './gather.ts';
 import { DIRECTMAP, HYPERVISOR_VIRT, pageOf } from './layout.ts';
@@ -211,7 +211,7 @@ function writesOver(mm: XenMm, level: number, old: number, oldFrame: Frame): boo
 /** Whether a superpage maps the request's page already as it asks. A and D are hardware's to set. */
 function saysTheSame(mm: XenMm, level: number, old: number, oldFrame: Frame): boolean {
   const { pageBits, mfn, flags } = mm.request;
-  const mapped = pageFrame(mm, level, oldFrame) + (pageBits & (PAGES[level]! - 1));
+  const mapped = pageFrame(mm, level, oldFrame) + (pageBits & (pagesOf(level) - 1));
   return mapped === mfn && ((smallFlags(mm, level, oldFrame, old) ^ flags) & ~(A | D)) === 0;
 }
 
@@ -228,9 +228,9 @@ function replace(mm: XenMm, entry: Entry, level: number, old: number, oldFrame: 
     const traits = isLeaf(level, old)
       ? traitsOf(smallFlags(mm, level, oldFrame, old), flags)
       : detachBelow(mm, level - 1, oldFrame);
-    gather.stored(CHANGE, page, FLUSH_TLB | FLUSH_ORDER(ORDERS[level]!) | flushFlags(mm, traits));
+    gather.stored(CHANGE, page, FLUSH_TLB | FLUSH_ORDER(orderOf(level)) | flushFlags(mm, traits));
   }
-  request.advance(PAGES[level]!);
+  request.advance(pagesOf(level));
 }
 
 /**
@@ -272,11 +272,11 @@ function flushFlags(mm: XenMm, traits: number): number {
 function coalesceAbove(mm: XenMm, level: number, entry: Entry, pl2e: Entry, pl3e: Entry): void {
   const { request, tables, locks } = mm;
   const { flags } = request;
-  if (!coalesces(mm, flags)) return;
+  if (coalesces(mm, flags) !== true) return;
   let below = entry;
   for (let above = level + 1; above <= 3; above++) {
     if (!mm.hasPages(above) || !request.isAtBoundary(above)) return;
-    if (locks.isExclusive && !tables.mayBeRun(below, above - 1)) return;
+    if (locks.isExclusive && tables.mayBeRun(below, above - 1) !== true) return;
     below = above === 2 ? pl2e : pl3e;
     if (!coalesce(mm, below, above, request.page - 1, flags)) return;
   }

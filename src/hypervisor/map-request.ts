@@ -1,8 +1,11 @@
 /** What is left of a request to map pages. One object per CPU, used again for each request. */
 import { P } from '../mmu/entry.ts';
 import { type Frame, narrow } from '../mmu/halves.ts';
-import { INVALID_MFN, MAP_SMALL_PAGES, ORDERS, PAGE_PAT, PAGES } from './flags.ts';
+import { INVALID_MFN, MAP_SMALL_PAGES, orderOf, PAGE_PAT, pagesOf } from './flags.ts';
 import { END_OF_PAGES, lowBits } from './layout.ts';
+
+const M2_PAGES = 1 << 9;
+const G1_PAGES = 1 << 18;
 
 /** What will be a double is one from the start: V8 need not forget what it has learned of the object. */
 const DOUBLE = Number.NaN;
@@ -45,24 +48,24 @@ export class MapRequest {
   /** Level of the largest page that what is left begins with, and may be one. Frames that are not mapped need no alignment. */
   largest(): number {
     const bits = this.pageBits | this.#mfnBits;
-    if ((bits & 0x1ff) !== 0 || this.left < PAGES[2]! || (this.flags & (PAGE_PAT | MAP_SMALL_PAGES)) !== 0) return 1;
-    return (bits & 0x3_ffff) === 0 && this.left >= PAGES[3]! ? 3 : 2;
+    if ((bits & 0x1ff) !== 0 || this.left < M2_PAGES || (this.flags & (PAGE_PAT | MAP_SMALL_PAGES)) !== 0) return 1;
+    return (bits & 0x3_ffff) === 0 && this.left >= G1_PAGES ? 3 : 2;
   }
 
   /** Whether a superpage of `level` could follow, or nothing is left: when tables are looked at for a run. */
   isAtBoundary(level: number): boolean {
-    return this.left === 0 || ((this.pageBits | this.#mfnBits) & (PAGES[level]! - 1)) === 0;
+    return this.left === 0 || ((this.pageBits | this.#mfnBits) & (pagesOf(level) - 1)) === 0;
   }
 
   /** Pages of what is left that lie in the same entry of `level`. */
   within(level: number): number {
-    const pages = PAGES[level]!;
+    const pages = pagesOf(level);
     return Math.min(this.left, pages - (this.pageBits & (pages - 1))) | 0;
   }
 
   /** Index of the next page's entry in a table of level 1 to 3. */
   index(level: number): number {
-    return (this.pageBits >>> ORDERS[level]!) & 511;
+    return (this.pageBits >>> orderOf(level)) & 511;
   }
 
   advance(pages: number): void {

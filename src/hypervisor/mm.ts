@@ -144,15 +144,15 @@ export class XenMm implements Seam {
 
   /** At the start of each operation: whether it locks, decided once, so that a change meanwhile cannot unbalance it. */
   begin(): void {
-    if (this.locks.isHolding) refuseNested(this.locks);
+    if (this.locks.isHolding === true) refuseNested(this.locks);
     this.locks.begin(this.systemState > SYS_STATE_BOOT);
     this.pagesDone = 0;
-    if (this.locks.isPerTable) this.grace.enter();
+    if (this.locks.isPerTable === true) this.grace.enter();
   }
 
   /** At the end of each, whatever came of it: this CPU holds no pointer into tables. Frees what waited for that. */
   end(): void {
-    if (!this.locks.isPerTable) return;
+    if (this.locks.isPerTable !== true) return;
     this.grace.leave();
     this.gather.retire();
   }

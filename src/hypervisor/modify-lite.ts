@@ -6,7 +6,7 @@ import { bugOn } from '../bug.ts';
 import { type Address, toHalves } from '../mmu/address.ts';
 import { isPresent } from '../mmu/entry.ts';
 import { hexNumber } from '../mmu/halves.ts';
-import { MODIFY_MASK, PAGES } from './flags.ts';
+import { MODIFY_MASK, pagesOf } from './flags.ts';
 import { pageOf, XEN_VIRT } from './layout.ts';
 import type { XenMm } from './mm.ts';
 import { isLeaf } from './superpage.ts';
@@ -42,9 +42,9 @@ export function modifyXenMappingsLite(mm: XenMm, s: Address, e: Address, nf: num
       old = tables.read(entry);
     }
     bugOn(!isPresent(old), fails('nothing is mapped'));
-    bugOn(page % PAGES[level]! !== 0, fails('the start lies inside a superpage'));
+    bugOn(page % pagesOf(level) !== 0, fails('the start lies inside a superpage'));
     tables.write(entry, level, tables.frame, (old & ~MODIFY_MASK) | flags);
-    page += PAGES[level]!;
+    page += pagesOf(level);
   }
 }
 

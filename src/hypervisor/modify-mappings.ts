@@ -7,7 +7,7 @@ import { G, isPresent } from '../mmu/entry.ts';
 import type { Frame } from '../mmu/halves.ts';
 import { claim, claimTable } from './claim.ts';
 import { tableOf } from './entry-words.ts';
-import { FLUSH_ORDER, FLUSH_TLB, FLUSH_TLB_GLOBAL, MODIFY_MASK, ORDERS, PAGES } from './flags.ts';
+import { FLUSH_ORDER, FLUSH_TLB, FLUSH_TLB_GLOBAL, MODIFY_MASK, orderOf, pagesOf } from './flags.ts';
 import { CHANGE } from './gather.ts';
 import { END_OF_PAGES, lowBits, pageOf } from './layout.ts';
 import { EINVAL, ENOMEM, type XenMm } from './mm.ts';
@@ -92,10 +92,10 @@ const tablesToModify = (mm: XenMm, first: number, end: number): number =>
 
 /** Whether a range up to `end` has the whole of the page of `level` that begins at `page`. */
 const isWhole = (page: number, end: number, level: number): boolean =>
-  isAtStart(lowBits(page), level) && end - page >= PAGES[level]!;
+  isAtStart(lowBits(page), level) && end - page >= pagesOf(level);
 
 /** Whether an entry of `level` begins at a page with these low bits. */
-const isAtStart = (bits: number, level: number): boolean => (bits & (PAGES[level]! - 1)) === 0;
+const isAtStart = (bits: number, level: number): boolean => (bits & (pagesOf(level) - 1)) === 0;
 
 /**
  * As much as lies below one L3 table, under its lock or those of the tables below; or one step, where each is locked by
@@ -153,7 +153,7 @@ function step(mm: XenMm, pl3e: Entry, end: number, nf: number): number {
 const nextBoundary = (page: number, level: number): number => page + toBoundary(lowBits(page), level);
 
 /** Pages up to it, by the low bits of a page. */
-const toBoundary = (bits: number, level: number): number => PAGES[level]! - (bits & (PAGES[level]! - 1));
+const toBoundary = (bits: number, level: number): number => pagesOf(level) - (bits & (pagesOf(level) - 1));
 
 /** One store: the leaf with its new flags, or cleared. A hole stays a hole, except where all is as in Xen. */
 function change(mm: XenMm, entry: Entry, level: number, frame: Frame, old: number, nf: number): void {
@@ -166,7 +166,7 @@ function change(mm: XenMm, entry: Entry, level: number, frame: Frame, old: numbe
   else tables.write(entry, level, 0, 0);
   if (behaviour.flush === 'each') return; // flushed once, in the end
   const global = (old & G) !== 0 ? FLUSH_TLB_GLOBAL : 0;
-  const flush = FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!);
+  const flush = FLUSH_TLB | global | FLUSH_ORDER(orderOf(level));
   if (!gather.joins(CHANGE, flush)) gather.leaveOpen(CHANGE, mm.reached, flush);
 }
 

@@ -6,7 +6,7 @@
  * Not in Xen: there, what was done before a failure stays.
  */
 import { isPresent, P, PS } from '../mmu/entry.ts';
-import { PAGES } from './flags.ts';
+import { pagesOf } from './flags.ts';
 import type { XenMm } from './mm.ts';
 import { isLeaf } from './superpage.ts';
 import { ENTRIES, type Entry } from './tables.ts';
@@ -34,14 +34,14 @@ export function tablesNeeded(mm: XenMm, first: number, count: number, endsAt: En
       const flags = entry === ABSENT ? 0 : entry === PIECE ? P | PS : mm.tables.read(entry);
       const frame = entry < 0 ? NOWHERE : mm.tables.frame;
       if (level === 1 || endsAt(level, flags, frame, page)) {
-        page += PAGES[level]! - (page % PAGES[level]!);
+        page += pagesOf(level) - (page % pagesOf(level));
         break;
       }
       if (isPresent(flags) && (level === 4 || !isLeaf(level, flags))) {
         entry = frame * ENTRIES + indexAt(page, level - 1);
         continue;
       }
-      const number = Math.floor(page / PAGES[level]!);
+      const number = Math.floor(page / pagesOf(level));
       if (counted[level] !== number) needed += 1;
       counted[level] = number;
       entry = isPresent(flags) ? PIECE : ABSENT;

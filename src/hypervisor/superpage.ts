@@ -12,11 +12,11 @@ import {
   FLUSH_TLB,
   FLUSH_TLB_GLOBAL,
   MAP_SMALL_PAGES,
-  ORDERS,
+  orderOf,
   PAGE_HYPERVISOR,
   PAGE_HYPERVISOR_TABLE,
   PAGE_PAT,
-  PAGES,
+  pagesOf,
 } from './flags.ts';
 import { MARK_STATIC, PGT_PINNED_HI, TYPE_HI } from './frame-table.ts';
 import { RESIZE } from './gather.ts';
@@ -62,7 +62,7 @@ export function split(
   if (table === NO_FRAME) return false;
   const pieceFlags = level === 2 ? smallFlags(mm, 2, frame, flags) : flags;
   const first = level === 2 ? pageFrame(mm, 2, frame) : frame;
-  tables.fill(table, first, pieceFlags, PAGES[level - 1]!);
+  tables.fill(table, first, pieceFlags, pagesOf(level - 1));
   // A change that is still open concerns pages before this superpage: one flush may cover both.
   locks.lockPgdir();
   const now = tables.read(entry);
@@ -71,7 +71,7 @@ export function split(
   locks.unlockPgdir();
   if (!lost) mm.splits += 1;
   const global = (flags & G) !== 0 ? FLUSH_TLB_GLOBAL : 0;
-  if (flushes) gather.stored(RESIZE, page, FLUSH_TLB | global | FLUSH_ORDER(ORDERS[level]!));
+  if (flushes) gather.stored(RESIZE, page, FLUSH_TLB | global | FLUSH_ORDER(orderOf(level)));
   if (lost) heap.free(table, NEVER_PUBLISHED);
   return true;
 }
@@ -114,7 +114,7 @@ export function coalesce(mm: XenMm, entry: Entry, level: number, page: number, f
   if (base < 0) return isPresent(now) && (now & PS) !== 0;
   mm.coalesces += 1;
   gather.detach(table);
-  gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(ORDERS[level]!));
+  gather.stored(RESIZE, page, FLUSH_TLB_GLOBAL | FLUSH_ORDER(orderOf(level)));
   return true;
 }
 

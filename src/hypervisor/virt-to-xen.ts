@@ -9,7 +9,7 @@ import type { Address } from '../mmu/address.ts';
 import { isPresent, PS } from '../mmu/entry.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
 import { claim } from './claim.ts';
-import { ORDERS, PAGE_HYPERVISOR_TABLE, PAGES } from './flags.ts';
+import { orderOf, PAGE_HYPERVISOR_TABLE, pagesOf } from './flags.ts';
 import { NO_FRAME } from './heap.ts';
 import { lowBits, pageOf } from './layout.ts';
 import type { XenMm } from './mm.ts';
@@ -36,7 +36,7 @@ export const indexAt = (page: number, level: number): number =>
   level === 4 ? l4Index(page) : indexOf(lowBits(page), level);
 
 /** The same for levels 1 to 3, by the low bits of a page: an int32 is passed on as it is, a double is allocated. */
-export const indexOf = (bits: number, level: number): number => (bits >>> ORDERS[level]!) & 511;
+export const indexOf = (bits: number, level: number): number => (bits >>> orderOf(level)) & 511;
 
 /** In the root. */
 export const l4Index = (page: number): number => (page / 0x800_0000) & 511;
@@ -166,7 +166,7 @@ function entryAt(mm: XenMm, page: number, level: number): Entry {
 /** Pages from `page` to the end of the page that maps it, 1 to 262144; 0 where nothing does. Adds no table. */
 export function leafAt(mm: XenMm, page: number): number {
   const { level, flags } = deepest(mm, page);
-  return isPresent(flags) ? PAGES[level]! - (page % PAGES[level]!) : 0;
+  return isPresent(flags) ? pagesOf(level) - (page % pagesOf(level)) : 0;
 }
 
 /** The entry at which a walk for a page ends: a leaf, or one that is not present. */

@@ -2,7 +2,7 @@ import { bugOn } from '../bug.ts';
 import type { Address } from '../mmu/address.ts';
 import { isPresent } from '../mmu/entry.ts';
 import { type Frame, hexNumber } from '../mmu/halves.ts';
-import { INVALID_MFN, PAGES } from './flags.ts';
+import { INVALID_MFN, pagesOf } from './flags.ts';
 import { pageOf } from './layout.ts';
 import type { XenMm } from './mm.ts';
 import { isLeaf, pageFrame } from './superpage.ts';
@@ -34,7 +34,7 @@ export function mapToMfn(mm: XenMm, page: number): Frame {
       const flags = tables.read(entry);
       const { frame } = tables;
       if (!isPresent(flags)) return INVALID_MFN;
-      if (isLeaf(level, flags)) return pageFrame(mm, level, frame) + (page % PAGES[level]!);
+      if (isLeaf(level, flags)) return pageFrame(mm, level, frame) + (page % pagesOf(level));
       entry = frame * ENTRIES + indexAt(page, level - 1);
     }
   } finally {

@@ -3,7 +3,7 @@
  * memory there, and the heap that new ones come from: a page that is mapped is never looked at.
  */
 import { Machine } from '../cpu/machine.ts';
-import { type BehaviourName, type FrameTable, l4Slot, PAGES, Xen, type XenMm } from '../hypervisor/index.ts';
+import { type BehaviourName, type FrameTable, l4Slot, pagesOf, Xen, type XenMm } from '../hypervisor/index.ts';
 import { ENTRIES } from '../hypervisor/tables.ts';
 import { takeCensus } from '../image/census.ts';
 import type { Image } from '../image/image.ts';
@@ -75,7 +75,7 @@ export class AdoptedImage {
   checkRange(page: number, pages: number): void {
     const first = l4Slot(page);
     const words = this.#words(this.root);
-    for (let slot = first; slot < ENTRIES && (slot - first) * PAGES[4]! < (page % PAGES[4]!) + pages; slot++) {
+    for (let slot = first; slot < ENTRIES && (slot - first) * pagesOf(4) < (page % pagesOf(4)) + pages; slot++) {
       const [lo, hi] = [words[2 * slot]!, words[2 * slot + 1]!];
       if (isPresent(lo) && frameOf(lo, hi) === this.root)
         throw new UsageError(`the range reaches L4 slot ${slot}, which maps the page tables themselves`);

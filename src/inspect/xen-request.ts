@@ -1,6 +1,6 @@
 /** A mapping operation as the command line spells it. */
 import * as named from '../hypervisor/flags.ts';
-import { INVALID_MFN, PAGES } from '../hypervisor/flags.ts';
+import { INVALID_MFN, pagesOf } from '../hypervisor/flags.ts';
 import { pageOf } from '../hypervisor/layout.ts';
 import { mapPages } from '../hypervisor/map-pages.ts';
 import type { XenMm } from '../hypervisor/mm.ts';
@@ -54,7 +54,7 @@ function mapRequest([virt = '', mfnText = '', nr = '', flagsText = '']: readonly
     call: `map_pages_to_xen(0x${linearText(page)}, ${mfnName}, ${pages}, ${flagsName(flags)})`,
     page,
     pages,
-    tablesNeeded: [1, 2, 3].reduce((sum, level) => sum + Math.floor(pages / PAGES[level + 1]!) + 2, 0),
+    tablesNeeded: [1, 2, 3].reduce((sum, level) => sum + Math.floor(pages / pagesOf(level + 1)) + 2, 0),
     apply: (mm) => mapPages(mm, page, mfn, pages, flags),
   };
 }
@@ -73,7 +73,7 @@ function modifyRequest([start = '', end = '', flagsText]: readonly string[]): Xe
       flagsText === undefined ? `destroy_xen_mappings(${range})` : `modify_xen_mappings(${range}, ${flagsName(flags)})`,
     page: first,
     pages,
-    tablesNeeded: 4 + Math.ceil(pages / PAGES[4]!) + 1, // splits at both ends; L3 tables where holes get them
+    tablesNeeded: 4 + Math.ceil(pages / pagesOf(4)) + 1, // splits at both ends; L3 tables where holes get them
     apply: (mm) => modifyPages(mm, first, last, flags),
   };
 }

@@ -2,7 +2,7 @@
  * What a mapping operation did to tables, step by step in its own order: entries before and after, flushes, freed tables.
  * Neighbours that change alike are one step.
  */
-import { FLUSH_CACHE_EVICT, FLUSH_ORDER_MASK, FLUSH_TLB_GLOBAL, FLUSH_VA_VALID, PAGES } from '../hypervisor/flags.ts';
+import { FLUSH_CACHE_EVICT, FLUSH_ORDER_MASK, FLUSH_TLB_GLOBAL, FLUSH_VA_VALID, pagesOf } from '../hypervisor/flags.ts';
 import type { FrameTable, Provenance } from '../hypervisor/frame-table.ts';
 import { ENTRIES } from '../hypervisor/tables.ts';
 import { entryHi, entryLo, frameOf, isPresent, PS } from '../mmu/entry.ts';
@@ -195,7 +195,7 @@ export class XenSteps implements SeamObserver {
 /** The first linear page of an entry of a table whose first page is `page`. */
 function pageBelow(level: number, page: number, index: number): number {
   const isUpperHalf = level === 4 && index >= ENTRIES / 2;
-  return page + index * PAGES[level]! + (isUpperHalf ? 2 ** 52 - 2 ** 36 : 0);
+  return page + index * pagesOf(level) + (isUpperHalf ? 2 ** 52 - 2 ** 36 : 0);
 }
 
 /** Whether an entry is the next of a step, and changes alike. */
@@ -208,7 +208,7 @@ function continues(step: EntryStep, table: Frame, index: number, before: RawEntr
 /** Whether an entry is what the `count`-th after `first` is: the same nothing, or the page that follows with the same flags. */
 function isNth(first: RawEntry, entry: RawEntry, level: number, count: number): boolean {
   if (kindOf(level, first.lo) !== 'page') return first.lo === entry.lo && first.hi === entry.hi;
-  const frame = frameOf(first.lo, first.hi) + count * PAGES[level]!;
+  const frame = frameOf(first.lo, first.hi) + count * pagesOf(level);
   const lo = entryLo(frame, first.lo & 0xfff);
   const hi = (first.hi & ~0xf_ffff) | entryHi(frame, 0);
   return entry.lo === lo && entry.hi === hi;

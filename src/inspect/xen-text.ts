@@ -1,7 +1,7 @@
 /** Steps of a mapping operation as text and as JSON. */
 
 import { NO_PAINT, type Paint, sizeText } from '../cpu/walk-text.ts';
-import { MAP_SMALL_PAGES, PAGES } from '../hypervisor/flags.ts';
+import { MAP_SMALL_PAGES, pagesOf } from '../hypervisor/flags.ts';
 import { addressAt } from '../hypervisor/layout.ts';
 import { ENTRIES } from '../hypervisor/tables.ts';
 import { flagNames, frameOf, type Level, PAT_LARGE } from '../mmu/entry.ts';
@@ -27,7 +27,7 @@ const origin = (provenance: string | undefined): string =>
 function* entryLines(step: EntryStep, paint: Paint): Generator<string> {
   const { action, level, table, index, page, count, before, after } = step;
   const last = count > 1 ? `-${index + count - 1}` : '';
-  const bytes = sizeText(count * PAGES[level]! * PAGE_SIZE);
+  const bytes = sizeText(count * pagesOf(level) * PAGE_SIZE);
   const place = `${NAMES[level]} ${index}${last} of table ${physicalText(table)}`;
   yield `${action.padEnd(9)} ${paint.bold(linearText(page))} ${bytes}: ${place}`;
   if (action === 'rewrite') {
@@ -54,7 +54,7 @@ function filledText({ action, level, filled }: EntryStep): string {
   return `; new, ${ENTRIES} x ${sizeOf(level - 1)} at ${from}  ${flagText(level - 1, lo, hi)}`;
 }
 
-const sizeOf = (level: number): string => sizeText(PAGES[level]! * PAGE_SIZE);
+const sizeOf = (level: number): string => sizeText(pagesOf(level) * PAGE_SIZE);
 
 /** First frame of what a present entry leads to. */
 function target(level: number, lo: number, hi: number): Frame {

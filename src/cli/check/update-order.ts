@@ -6,7 +6,7 @@
  * - where that is asked for: a split is flushed before a piece changes, so that no two sizes with different attributes meet
  *   in a TLB. Xen leaves that out in modify_xen_mappings.
  */
-import { FLUSH_ORDER, FLUSH_ORDER_MASK, PAGES } from '../../hypervisor/flags.ts';
+import { FLUSH_ORDER, FLUSH_ORDER_MASK, pagesOf } from '../../hypervisor/flags.ts';
 import { frameOf, isPresent, PS } from '../../mmu/entry.ts';
 import { type Frame, hexNumber } from '../../mmu/halves.ts';
 import type { PhysicalMemory } from '../../mmu/physical-memory.ts';
@@ -101,7 +101,7 @@ export class UpdateOrder {
     about.level = parent.level - 1;
     about.firstPage =
       parent.firstPage +
-      index * PAGES[parent.level]! +
+      index * pagesOf(parent.level) +
       (parent.level === 4 && index >= ENTRIES / 2 ? NON_CANONICAL : 0);
     about.state = 'linked';
     about.isSplit = this.#replacesPage;

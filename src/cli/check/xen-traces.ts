@@ -4,7 +4,7 @@
  */
 import { Machine } from '../../cpu/machine.ts';
 import { BEHAVIOURS, type BehaviourName } from '../../hypervisor/behaviour.ts';
-import { INVALID_MFN, PAGES } from '../../hypervisor/flags.ts';
+import { INVALID_MFN, pagesOf } from '../../hypervisor/flags.ts';
 import { pageOf } from '../../hypervisor/layout.ts';
 import { mapPages } from '../../hypervisor/map-pages.ts';
 import type { XenMm } from '../../hypervisor/mm.ts';
@@ -186,7 +186,7 @@ function worseThanXen(op: TracedOp, got: Replayed): string | undefined {
 }
 
 /** Number of the L3 table of a page. */
-const l3Of = (page: number): number => Math.floor(page / PAGES[4]!);
+const l3Of = (page: number): number => Math.floor(page / pagesOf(4));
 const lastL3 = ({ va, end }: TracedModify): number => l3Of(Math.max(pageOf(`0x${va}`), pageOf(`0x${end}`) - 1));
 
 function leavesDiffer(op: TracedOp, runs: readonly LeafRun[]): string | undefined {
