@@ -916,6 +916,16 @@ export const MUTANTS = [
 
   ...of('src/hypervisor/table-loops.ts', [
     [
+      'pieces of a superpage that go past 4 GiB wrap',
+      'if ((firstLo >>> 0) + 511 * add >= 2 ** 32) {',
+      'if ((firstLo >>> 0) + 511 * add > 2 ** 33) {',
+    ],
+    [
+      'every fourth piece of a superpage is a frame further',
+      'words[at + 6] = (lo + 3 * add) | 0;',
+      'words[at + 6] = (lo + 4 * add) | 0;',
+    ],
+    [
       'pages coalesce whose upper halves differ',
       'if (words[at] !== lo || words[at + 1] !== hi) return false;',
       'if (words[at] !== lo) return false;',

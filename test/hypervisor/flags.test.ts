@@ -241,6 +241,14 @@ describe('PAT of superpages', () => {
     expect(xen.mapped()).toEqual(['0x0: 5 x 4K -> 0x201 RW', '0x5: 1 x 4K -> 0x205 RW', '0x6: 506 x 4K -> 0x207 RW']);
   });
 
+  it('18: xen: the last page is one frame off even where that is past 4 GiB', () => {
+    const xen = boot('xen');
+    xen.map(0, 0x200, 512);
+    xen.poke(0, 2, XD | 0xffe0_0000n | PAT_12 | 0x1e3n);
+    mapPages(xen.mm, xen.directmap + 5, 0x205, 1, PAGE_HYPERVISOR);
+    expect(xen.mapped().at(-1)).toBe('0x6: 506 x 4K -> 0xffe07 RW');
+  });
+
   it('18: pagewalk: moves when modify splits, too', () => {
     const xen = wc2m('pagewalk');
     xen.modify(5, 6, PAGE_HYPERVISOR_RO);
