@@ -46,7 +46,7 @@ async function mapping(shared, each) {
 const CASES = {
   'loads that hit': access('read32', 200, randomStream(4, 200)),
   'stores that hit': access('write32', 200, randomStream(4, 200)),
-  'loads that miss': access('read32', 1 << 14, pageStream(1 << 14)),
+  'loads that miss': access('read32', 1 << 14, pageStream(1 << 14), { caches: { tlb: 4096 } }),
   'loads that walk 4 levels': access('read32', 200, pageStream(200), { caches: { tlb: 'off', structures: 'off' } }),
   'page faults': access('fault', 0, pageStream(200)),
   'pages mapped, 512 a call': () => mapping(false, 512),
