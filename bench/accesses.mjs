@@ -12,7 +12,7 @@ import { CASES } from './cases.mjs';
 import { Guest } from './guest.mjs';
 import { compare } from './measure.mjs';
 
-const SHORT = { rounds: 150, warmUpMs: 100 };
+const SHORT = { rounds: 120, warmUpMs: 100 };
 const LONG = { rounds: 4000, warmUpMs: 1000 };
 
 const { values: options } = parseArgs({

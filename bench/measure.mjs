@@ -1,8 +1,13 @@
 // Measuring at the scale of nanoseconds: windows of about a millisecond, the variants of a case taking turns, so that what
 // slows the machine down for a while slows down all of them. The minimum is what the code costs; the ratio is the median
-// over the rounds of ratios taken within one round.
+// over the rounds of ratios taken within one round, of those rounds in which nobody else used the core (host.mjs) where there were
+// some: half a core is not half as fast for all code.
+import { isWhole, pace } from './host.mjs';
 
 const WINDOW_NS = 1e6;
+/** Undisturbed rounds after which no more than were asked for are made; and how many times as many at most. */
+const ENOUGH = 30;
+const PATIENCE = 2;
 
 const now = () => Number(process.hrtime.bigint());
 
@@ -33,18 +38,25 @@ const quantile = (sorted, at) => sorted[Math.min(sorted.length - 1, Math.floor(a
  */
 export function compare(variants, { rounds, warmUpMs }) {
   const repeats = variants.map((variant) => calibrate(variant, warmUpMs));
-  const samples = variants.map(() => []);
+  const all = [];
   let sink = 0;
-  for (let round = 0; round < rounds; round++) {
-    variants.forEach(({ run, operations }, at) => {
+  let least = pace();
+  const undisturbed = () => all.filter(({ slowest }) => isWhole(slowest, least));
+  for (let round = 0; round < rounds || (round < PATIENCE * rounds && undisturbed().length < ENOUGH); round++) {
+    const before = pace();
+    const samples = variants.map(({ run, operations }, at) => {
       const { ns, sum } = timed(run, repeats[at]);
       sink = (sink + sum) | 0;
-      samples[at].push(ns / (repeats[at] * operations));
+      return ns / (repeats[at] * operations);
     });
+    const after = pace();
+    least = Math.min(least, before, after);
+    all.push({ samples, slowest: Math.max(before, after) });
   }
+  const chosen = undisturbed().length >= ENOUGH ? undisturbed() : all;
   return variants.map(({ name }, at) => {
-    const sorted = [...samples[at]].sort((a, b) => a - b);
-    const ratios = samples[at].map((ns, round) => ns / samples[0][round]).sort((a, b) => a - b);
+    const sorted = chosen.map(({ samples }) => samples[at]).sort((a, b) => a - b);
+    const ratios = chosen.map(({ samples }) => samples[at] / samples[0]).sort((a, b) => a - b);
     const { 0: ns } = sorted;
     return { name, ns, median: quantile(sorted, 0.5), p90: quantile(sorted, 0.9), ratio: quantile(ratios, 0.5), sink };
   });
