@@ -1269,7 +1269,7 @@ export const MUTANTS = [
       'const isStale = false;',
     ],
     ['a CPU waits for itself', 'if (this.#outer === what) bug(', 'if (false) bug('],
-    ['two L3 locks are held at once', 'if (this.isHolding) this.', 'if (this.#outer === what) this.'],
+    ['two L3 locks are held at once', 'if (this.isHolding === true) this.', 'if (this.#outer === what) this.'],
     [
       'a lock is taken that another CPU holds',
       'if ((type & (PGT_LOCKED_HI | PGT_STALE_HI)) !== 0) return (type & PGT_LOCKED_HI) === 0;',
@@ -1295,7 +1295,7 @@ export const MUTANTS = [
       'this.systemState > SYS_STATE_BOOT);',
       'this.systemState >= SYS_STATE_BOOT);',
     ],
-    ['an operation begins inside another one', 'if (this.locks.isHolding) refuse', 'if (false) refuse'],
+    ['an operation begins inside another one', 'if (this.locks.isHolding === true) refuse', 'if (false) refuse'],
   ]),
 
   ...of('src/hypervisor/xen-map-to-mfn.ts', [
