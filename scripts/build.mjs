@@ -12,7 +12,7 @@ const fresh = `dist.${process.pid}`;
 async function main() {
   const { metafile } = await bundle(fresh);
   for (const [path, { inputs }] of Object.entries(metafile.outputs))
-    if (path.endsWith('.js') && Object.keys(inputs).every((input) => /^(src\/|constants:)/.test(input)))
+    if (path.endsWith('.js') && Object.keys(inputs).every((input) => /^(constants:|src\/(?!cli\/|lab\/))/.test(input)))
       writeFileSync(path, keepConstants(readFileSync(path, 'utf8')));
   const lab = await buildLab(`${fresh}/lab`);
   if (readFileSync('THIRD-PARTY.md', 'utf8') !== thirdPartyText(bundledPackages(metafile, lab.metafile)))

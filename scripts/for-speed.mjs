@@ -107,5 +107,5 @@ export const forSpeed = {
   },
 };
 
-/** What bundled text declares at the top is constant: there is no variable at the top of any file of src. */
+/** For what the library is bundled from: no file of it has a variable at its top (check-source.mjs). */
 export const keepConstants = (text) => text.replace(/^var /gm, 'const ');
