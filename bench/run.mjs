@@ -65,13 +65,15 @@ function changes(figures) {
   });
 }
 
-function print(about, goals, changed) {
+function print(about, goals, changed, { mapping = [] }) {
   console.log(`Node ${about.node}, V8 ${about.v8}, ${about.cores} x ${about.cpu}`);
   for (const { goal, text, unit, value, isMet } of goals) {
     const measured = value === undefined ? 'not measured' : `${value.toFixed(value < 10 ? 2 : 0)} ${unit}`;
     const verdict = value === undefined ? '' : isMet ? 'met' : 'NOT MET';
     console.log(goal.padEnd(66) + text.padEnd(16) + measured.padEnd(22) + verdict);
   }
+  for (const { name, undisturbed } of mapping)
+    if (undisturbed === 0) console.log(`Others used the core in every round of: ${name}`);
   if (changed.length > 0) console.log(`\nSince bench/baseline.json, by more than a fifth:\n${changed.join('\n')}`);
 }
 
@@ -100,4 +102,4 @@ if (options.write) {
   writeFileSync(PAGE, fillBlocks(readFileSync(PAGE, 'utf8'), { about, goals, results }));
 }
 if (options.json) console.log(JSON.stringify({ ...about, goals, changed, results }, null, 2));
-else print(about, goals, changed);
+else print(about, goals, changed, results);
