@@ -2,6 +2,7 @@
  * What 4-level tables map, as runs: adjacent leaves of one level and equal flags whose pages and frames continue. Reads the
  * words of the tables in place: 3 ns an entry, of which a check lists half a billion.
  */
+import { pagesOf } from '../../hypervisor/flags.ts';
 import { flagsOf, frameOf, isPresent, PS } from '../../mmu/entry.ts';
 import type { Frame } from '../../mmu/halves.ts';
 import type { PhysicalMemory } from '../../mmu/physical-memory.ts';
@@ -19,7 +20,6 @@ export interface LeafRun {
 
 /** Words of a table. */
 const WORDS = 1024;
-const PAGES: readonly number[] = [0, 1, 512, 512 ** 2, 512 ** 3];
 /** From the end of the lower half of the address space to the start of the upper one, in pages. */
 const NON_CANONICAL = 2 ** 52 - 2 ** 36;
 
@@ -45,7 +45,7 @@ export class LeafLister {
     const { words } = this.#memory;
     const first = this.#memory.pageOf(table) * WORDS;
     const end = first + WORDS;
-    const pages = PAGES[level]!;
+    const pages = pagesOf(level);
     const add = (pages << 12) >>> 0;
     for (let at = first; at < end; at += 2) {
       if (!isPresent(words[at]!)) continue;
