@@ -3,9 +3,10 @@
  * marked and nobody watches: wherever there is anything to decide, the answer is no, and the slow path, which knows all
  * rules, begins anew.
  *
- * For 4 KiB pages the walk, the looks into TLB and structure caches and the fill stand here once more, and in one function: V8 puts 920 bytes
- * of bytecode into a function, so that here only the small calls and those on the way are free (80 ns before, 37 to 40 now). For the
- * same reason flags are compared with `true`: of a field that may be no boolean V8 asks four questions (2 ns).
+ * For 4 KiB pages the walk, the looks into TLB and structure caches and the fill stand here once more, and in one function:
+ * V8 puts 920 bytes of bytecode into a function, so that here only the small calls and those on the way are free (80 ns
+ * before, 37 to 40 now). For the same reason flags are compared with `true`: of a field that may be no boolean V8 asks four
+ * questions (2 ns).
  */
 import { ALL_RIGHTS, DIRTY, GLOBAL, narrow, WRITE, withLeaf } from '../mmu/access.ts';
 import {
