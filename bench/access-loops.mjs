@@ -1,8 +1,8 @@
 // The loops that are measured, each written out: one that took the operation as an argument would measure a call. `raw`
 // loops move the same data by physical offset; `cpu` loops go through the CPU. Both return the sum of what they read. What
 // they work on is passed, as to any function of an emulator: a CPU and a buffer that V8 knows as constants are faster, both.
-// Halves of addresses are int32 to V8 too (`| 0`), as they are in an emulator, whose registers are an Int32Array.
-import { BASE_LO, HI } from './guest.mjs';
+// Halves of addresses are int32 to V8 too, as they are in an emulator, whose registers are an Int32Array: streams are of low halves.
+import { BASE_LO, HI, physical } from './guest.mjs';
 
 export { raw } from './raw-loops.mjs';
 
@@ -12,12 +12,11 @@ function fail(cpu) {
 
 export const cpu = {
   read8({ cpu }, stream, repeats) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
-        const value = cpu.read8((base + stream[k]) | 0, hi);
+        const value = cpu.read8(stream[k], hi);
         if (cpu.faulted) fail(cpu);
         sum = (sum + value) | 0;
       }
@@ -25,12 +24,11 @@ export const cpu = {
     return sum;
   },
   read32({ cpu }, stream, repeats) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
-        const value = cpu.read32((base + stream[k]) | 0, hi);
+        const value = cpu.read32(stream[k], hi);
         if (cpu.faulted) fail(cpu);
         sum = (sum + value) | 0;
       }
@@ -38,12 +36,11 @@ export const cpu = {
     return sum;
   },
   read64({ cpu }, stream, repeats) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
-        const value = cpu.read64((base + stream[k]) | 0, hi);
+        const value = cpu.read64(stream[k], hi);
         if (cpu.faulted) fail(cpu);
         sum = (sum + value + cpu.valueHi) | 0;
       }
@@ -51,24 +48,21 @@ export const cpu = {
     return sum;
   },
   write32({ cpu }, stream, repeats) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     for (let n = 0; n < repeats; n++)
-      for (let k = 0; k < stream.length; k++) if (cpu.write32((base + stream[k]) | 0, hi, k) !== 0) fail(cpu);
+      for (let k = 0; k < stream.length; k++) if (cpu.write32(stream[k], hi, k) !== 0) fail(cpu);
     return repeats;
   },
   write8({ cpu }, stream, repeats) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     for (let n = 0; n < repeats; n++)
-      for (let k = 0; k < stream.length; k++) if (cpu.write8((base + stream[k]) | 0, hi, k) !== 0) fail(cpu);
+      for (let k = 0; k < stream.length; k++) if (cpu.write8(stream[k], hi, k) !== 0) fail(cpu);
     return repeats;
   },
   write64({ cpu }, stream, repeats) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     for (let n = 0; n < repeats; n++)
-      for (let k = 0; k < stream.length; k++) if (cpu.write64((base + stream[k]) | 0, hi, k, n) !== 0) fail(cpu);
+      for (let k = 0; k < stream.length; k++) if (cpu.write64(stream[k], hi, k, n) !== 0) fail(cpu);
     return repeats;
   },
   /** Over more than 4 GiB: an element is a page and a word in it (guest.mjs). */
@@ -88,12 +82,11 @@ export const cpu = {
   },
   /** Where bytes lie, without moving them. */
   translate({ cpu }, stream, repeats) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
-        if (cpu.translate((base + stream[k]) | 0, hi) !== 0) fail(cpu);
+        if (cpu.translate(stream[k], hi) !== 0) fail(cpu);
         sum = (sum + cpu.physicalLo) | 0;
       }
     }
@@ -101,20 +94,19 @@ export const cpu = {
   },
   /** Each entry of a walk, in words' worth of data. */
   explain({ cpu }, stream, repeats) {
-    const base = HI * 2 ** 32 + BASE_LO;
+    const base = HI * 2 ** 32;
     let sum = 0;
     for (let n = 0; n < repeats; n++)
-      for (let k = 0; k < stream.length; k++) sum += cpu.long.explain(base + stream[k]).steps.length;
+      for (let k = 0; k < stream.length; k++) sum += cpu.long.explain(base + (stream[k] >>> 0)).steps.length;
     return sum;
   },
   /** A fault, the handler (which maps nothing), and back. */
   fault({ cpu }, stream, repeats) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
-        cpu.read32((base + stream[k]) | 0, hi);
+        cpu.read32(stream[k], hi);
         if (cpu.faulted !== 14) fail(cpu);
         sum = (sum + cpu.fault.errorCode + cpu.cr2Lo) | 0;
       }
@@ -123,26 +115,24 @@ export const cpu = {
   },
   /** Dirty tracking at work: pages are written, and asked and cleared again. */
   harvest({ cpu, machine }, stream, repeats) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     const { memory } = machine;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
-      for (let k = 0; k < stream.length; k++) if (cpu.write32((base + stream[k]) | 0, hi, k) !== 0) fail(cpu);
-      sum += memory.isDirty(stream[0] >>> 12) ? 1 : 0;
+      for (let k = 0; k < stream.length; k++) if (cpu.write32(stream[k], hi, k) !== 0) fail(cpu);
+      sum += memory.isDirty(physical(stream[0]) >>> 12) ? 1 : 0;
       memory.clearDirty();
     }
     return sum;
   },
   /** User and supervisor code in turn, eight loads each. */
   read32InTurn({ cpu }, stream, repeats) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
         if ((k & 7) === 0) cpu.setCpl((k & 8) !== 0 ? 3 : 0);
-        const value = cpu.read32((base + stream[k]) | 0, hi);
+        const value = cpu.read32(stream[k], hi);
         if (cpu.faulted) fail(cpu);
         sum = (sum + value) | 0;
       }
@@ -151,10 +141,10 @@ export const cpu = {
   },
   /** The form for people: a number in, faults thrown. */
   longRead32({ cpu }, stream, repeats) {
-    const base = HI * 2 ** 32 + BASE_LO;
+    const base = HI * 2 ** 32;
     let sum = 0;
     for (let n = 0; n < repeats; n++)
-      for (let k = 0; k < stream.length; k++) sum = (sum + cpu.long.read32(base + stream[k])) | 0;
+      for (let k = 0; k < stream.length; k++) sum = (sum + cpu.long.read32(base + (stream[k] >>> 0))) | 0;
     return sum;
   },
   invpcidAll({ cpu }, stream, repeats) {
@@ -163,18 +153,16 @@ export const cpu = {
     return repeats;
   },
   invlpg({ cpu }, stream, repeats) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
-    for (let n = 0; n < repeats; n++) for (let k = 0; k < stream.length; k++) cpu.invlpg((base + stream[k]) | 0, hi);
+    for (let n = 0; n < repeats; n++) for (let k = 0; k < stream.length; k++) cpu.invlpg(stream[k], hi);
     return repeats;
   },
   invlpgAndRead32({ cpu }, stream, repeats) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
-        const lo = (base + stream[k]) | 0;
+        const lo = stream[k];
         cpu.invlpg(lo, hi);
         const value = cpu.read32(lo, hi);
         if (cpu.faulted) fail(cpu);
@@ -192,14 +180,13 @@ export const cpu = {
   },
   /** A change of address space every so many loads, a power of two. */
   movCr3AndRead32({ cpu, root, otherRoot }, stream, repeats, [pcid, noFlush, every = 16] = [0, 0]) {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     const other = otherRoot | pcid;
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
         if ((k & (every - 1)) === 0 && cpu.setCr3((k & every) !== 0 ? root : other, noFlush) !== 0) fail(cpu);
-        const value = cpu.read32((base + stream[k]) | 0, hi);
+        const value = cpu.read32(stream[k], hi);
         if (cpu.faulted) fail(cpu);
         sum = (sum + value) | 0;
       }
@@ -209,20 +196,20 @@ export const cpu = {
   /** A load faults, the handler maps the page, the load runs again; then the page is unmapped for the next round. */
   demandPaging(guest, stream, repeats) {
     const { cpu, machine } = guest;
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     const { host } = machine;
     const table = guest.entryOf(0);
     let sum = 0;
     for (let n = 0; n < repeats; n++) {
       for (let k = 0; k < stream.length; k++) {
-        const lo = (base + stream[k]) | 0;
-        const entry = table + 8 * (stream[k] >>> 12);
+        const lo = stream[k];
+        const data = physical(lo);
+        const entry = table + 8 * (data >>> 12);
         host.write64(entry, 0);
         cpu.invlpg(lo, hi);
         cpu.read32(lo, hi);
         if (cpu.faulted !== 14) fail(cpu);
-        host.write64(entry, (stream[k] & ~0xfff) | 7);
+        host.write64(entry, (data & ~0xfff) | 7);
         const value = cpu.read32(lo, hi);
         if (cpu.faulted) fail(cpu);
         sum = (sum + value) | 0;
@@ -243,13 +230,12 @@ export const known = {
     };
   },
   cpu: ({ cpu }, stream) => {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     return (repeats) => {
       let sum = 0;
       for (let n = 0; n < repeats; n++) {
         for (let k = 0; k < stream.length; k++) {
-          const value = cpu.read32((base + stream[k]) | 0, hi);
+          const value = cpu.read32(stream[k], hi);
           if (cpu.faulted) fail(cpu);
           sum = (sum + value) | 0;
         }

@@ -1,5 +1,5 @@
 // Guests to measure on: 64 MiB of RAM, 4 MiB of page tables behind it, linear space from (BASE_LO, HI) on; and streams of
-// offsets into it.
+// addresses in it, by their low halves.
 const RAM = 68 << 20;
 const DATA = 64 << 20;
 const TABLES = DATA;
@@ -34,14 +34,14 @@ export class Guest {
 
   /** 4 KiB pages, over all of RAM again and again. */
   mapSmall(pages) {
-    for (let page = 0; page < pages; page++) this.#set(page * 4096, 1, physical(page * 4096) + (P_RW_US | A | D));
+    for (let page = 0; page < pages; page++) this.#set(page * 4096, 1, ((page * 4096) % DATA) + (P_RW_US | A | D));
     return this;
   }
 
   /** 2 MiB pages, over all of RAM again and again. */
   mapLarge(pages) {
     for (let page = 0; page < pages; page++)
-      this.#set(page * 2 ** 21, 2, physical(page * 2 ** 21) + (P_RW_US | A | D | PS));
+      this.#set(page * 2 ** 21, 2, ((page * 2 ** 21) % DATA) + (P_RW_US | A | D | PS));
     return this;
   }
 
@@ -105,8 +105,8 @@ export class Guest {
   }
 }
 
-/** Where an offset lies in RAM, in every guest here. */
-export const physical = (offset) => offset % DATA;
+/** Where a low half leads to in RAM, in every guest here. */
+export const physical = (lo) => (lo - BASE_LO) % DATA;
 
 /** A seeded generator: the same stream in every run. */
 function generator(seed) {
@@ -119,18 +119,18 @@ function generator(seed) {
 
 const LENGTH = 4096;
 
-/** Offsets of accesses of `size` bytes over so many pages, in random order. */
+/** Accesses of `size` bytes over so many pages, in random order. */
 export function randomStream(size, pages) {
   const random = generator(12345);
-  return Int32Array.from({ length: LENGTH }, () => random(pages) * 4096 + random(4096 / size) * size);
+  return Int32Array.from({ length: LENGTH }, () => BASE_LO + random(pages) * 4096 + random(4096 / size) * size);
 }
 
-export const sequentialStream = (size) => Int32Array.from({ length: LENGTH }, (_, at) => at * size);
+export const sequentialStream = (size) => Int32Array.from({ length: LENGTH }, (_, at) => BASE_LO + at * size);
 
 /** One access a page, page after page. */
 export function pageStream(pages) {
   const random = generator(12345);
-  return Int32Array.from({ length: pages }, (_, at) => at * 4096 + random(1024) * 4);
+  return Int32Array.from({ length: pages }, (_, at) => BASE_LO + at * 4096 + random(1024) * 4);
 }
 
 /**
@@ -144,4 +144,4 @@ export function wideStream(pages, { firstOfGiB = false } = {}) {
 }
 
 /** Where such loads go in RAM. */
-export const widePhysical = (element) => physical((element >>> 10) * 4096 + (element & 0x3ff) * 4);
+export const widePhysical = (element) => ((element >>> 10) * 4096 + (element & 0x3ff) * 4) % DATA;

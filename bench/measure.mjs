@@ -17,6 +17,11 @@ function timed(run, repeats) {
   return { ns: now() - start, sum };
 }
 
+/** Runs variants that take some microseconds, each so long in all. */
+export function warmUp(variants, ms) {
+  for (const { run } of variants) for (const end = now() + ms * 1e6; now() < end; ) run(1);
+}
+
 /** Warms a variant up, and finds how many repeats fill a window. */
 function calibrate({ run }, warmUpMs) {
   const end = now() + warmUpMs * 1e6;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import * as loops from './access-loops.mjs';
-import { BASE_LO, Guest, HI, physical, randomStream, widePhysical, wideStream } from './guest.mjs';
+import { Guest, HI, physical, randomStream, widePhysical, wideStream } from './guest.mjs';
 import { compare } from './measure.mjs';
 import { plot } from './plot.mjs';
 
@@ -37,7 +37,6 @@ function spaces(Machine, count) {
   const { cpu } = guest;
   const turns = stream.length >> 4;
   const run = (repeats) => {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     let sum = 0;
     let space = 0;
@@ -46,7 +45,7 @@ function spaces(Machine, count) {
         space = space + 1 < count ? space + 1 : 0;
         if (cpu.setCr3(guest.root | space, 1 << 31) !== 0) fail(cpu);
         for (let k = 16 * turn; k < 16 * turn + 16; k++) {
-          const value = cpu.read32((base + stream[k]) | 0, hi);
+          const value = cpu.read32(stream[k], hi);
           if (cpu.faulted) fail(cpu);
           sum = (sum + value) | 0;
         }
@@ -64,7 +63,6 @@ function cpus(Machine, count) {
   const at = stream.map(physical);
   const all = guest.enterAll();
   const run = (repeats) => {
-    const base = BASE_LO | 0;
     const hi = HI | 0;
     let sum = 0;
     let turn = 0;
@@ -73,7 +71,7 @@ function cpus(Machine, count) {
         const cpu = all[turn];
         turn = turn + 1 < count ? turn + 1 : 0;
         for (let k = first; k < first + 64; k++) {
-          const value = cpu.read32((base + stream[k]) | 0, hi);
+          const value = cpu.read32(stream[k], hi);
           if (cpu.faulted) fail(cpu);
           sum = (sum + value) | 0;
         }
