@@ -222,15 +222,32 @@ export const MUTANTS = [
     [
       'a dropped page stays in the views of other regimes',
       'for (let left = regimes; left !== 0; left &= left - 1)',
-      'for (let left = regimes & (1 << this.regime); left !== 0; left &= left - 1)',
+      'for (let left = regimes & this.mark; left !== 0; left &= left - 1)',
     ],
     [
-      'a view that grew has the generations of before',
-      'this.#generationBits = 31 - Math.clz32(slots) - REGIME_BITS;\n    this.#generation = 0;',
-      'this.#generationBits = 10;\n    this.#generation = 0;',
+      'a view that is through with its keys begins them anew',
+      'if (this.#generation === 0) homes.leave(this.#tenancy);',
+      '',
     ],
+    ['a CPU is not told of the key that a fill has changed', '      this.#moved();\n', ''],
+    ['pieces of large pages are found as 4 KiB pages', 'const LARGE = 1 << 10;', 'const LARGE = 0;'],
+    ['a view without a home is filled', '    return this.key < NOWHERE;\n', '    return true;\n'],
     ['accesses at odd halfwords hit', 'const TAG32: number = ~0xffc;', 'const TAG32: number = ~0xffe;'],
-    ['old entries come back when the generations have run out', 'this.slots.fill(EMPTY_TAG);', ''],
+  ]),
+
+  ...of('src/mmu/hit-table.ts', [
+    ['homes are let again with what was left in them', '    TAGS.fill(EMPTY_TAG);\n', ''],
+    [
+      'homes are let again while somebody lives there',
+      '    [this.#free, this.#left] = [this.#left, this.#free];',
+      '    this.#left = [];\n    this.#free = Array.from({ length: HOMES }, (_, nth) => homeAt(nth));',
+    ],
+    ['homes of views that are garbage stay taken', '(tenancy) => this.leave(tenancy)', '(_tenancy) => {}'],
+    [
+      'the views of a CPU push each other out',
+      'home |= ((nth >>> bit) & 1) << (HOME_BITS - 1 - bit);',
+      'home |= ((nth >>> bit) & 1) << bit;',
+    ],
   ]),
 
   ...of('src/cpu/invalidation.ts', [
@@ -390,11 +407,6 @@ export const MUTANTS = [
       'implicit accesses at CPL 3 fill the hit views of the user',
       'this.translator.isCached && (access & IMPLICIT) === 0 &&',
       'this.translator.isCached &&',
-    ],
-    [
-      'hits look into the views of before they grew',
-      'if (reads.mask !== this.slotMask) {',
-      'if (reads.mask < this.slotMask) {',
     ],
     ['stores hit under the key of loads', 'this.writeKey = writes.key;', 'this.writeKey = reads.key;'],
     [
@@ -556,13 +568,13 @@ export const MUTANTS = [
   ...of('src/cpu/hit-path.ts', [
     [
       'a store hits where loads are allowed',
-      'write32(lo: number, hi: number, value: number, stack = 0): number {\n    const slots = this.writeSlots;',
-      'write32(lo: number, hi: number, value: number, stack = 0): number {\n    const slots = this.readSlots;',
+      'write32(lo: number, hi: number, value: number, stack = 0): number {\n    const at = (lo >>> 12) ^ this.writeKey;',
+      'write32(lo: number, hi: number, value: number, stack = 0): number {\n    const at = (lo >>> 12) ^ this.readKey;',
     ],
     [
       'a fetch hits where loads are allowed',
-      'fetch8(lo: number, hi: number): number {\n    const slots = this.fetchSlots;',
-      'fetch8(lo: number, hi: number): number {\n    const slots = this.readSlots;',
+      'fetch8(lo: number, hi: number): number {\n    const at = (lo >>> 12) ^ this.fetchKey;',
+      'fetch8(lo: number, hi: number): number {\n    const at = (lo >>> 12) ^ this.readKey;',
     ],
     ['write64 stores the low half twice', 'scratch[1] = valueHi;', 'scratch[1] = valueLo;'],
   ]),

@@ -32,7 +32,7 @@ export class CachedTranslations implements Seam {
         if (shift > 12) this.views.dropAll();
         else this.views.dropMarked(lo, hi, marks);
       },
-      (entries) => this.views.enlarge(entries),
+      () => this.views.dropAll(),
     );
     this.structures = new StructureCaches(shapes.structures);
     this.views.useRegime(registers.regime);

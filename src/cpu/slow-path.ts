@@ -40,11 +40,6 @@ export class SlowPath {
   protected readonly views: Views;
   protected readonly refill: Refill;
   // What the hit path looks at, as fields of the CPU's own: two loads less an access.
-  protected readSlots: Int32Array;
-  protected writeSlots: Int32Array;
-  protected fetchSlots: Int32Array;
-  /** Where slots begin, in each of them: a field, because V8 knows its value where it knows the CPU (7 % of a hit). */
-  protected slotMask: number;
   protected readKey = 0;
   protected writeKey = 0;
   protected fetchKey = 0;
@@ -76,11 +71,6 @@ export class SlowPath {
     this.fault = this.translator.fault;
     this.views = this.translator.views;
     this.refill = new Refill(this.translator, memory);
-    const { reads, writes, fetches } = this.views;
-    this.readSlots = reads.slots;
-    this.writeSlots = writes.slots;
-    this.fetchSlots = fetches.slots;
-    this.slotMask = reads.mask;
     this.#usesViews = caches.hitViews !== 'off';
     this.views.subscribe(() => this.#takeViews());
     this.words = memory.words;
@@ -113,18 +103,12 @@ export class SlowPath {
     this.views.dropAll();
   }
 
-  /** Keys have changed, or slots: the views may have been opened, closed or enlarged, and modes changed. */
+  /** Keys have changed: the views may have been opened or closed, and modes changed. */
   #takeViews(): void {
     const { reads, writes, fetches } = this.views;
     this.readKey = reads.key;
     this.writeKey = writes.key;
     this.fetchKey = fetches.key;
-    if (reads.mask !== this.slotMask) {
-      this.slotMask = reads.mask;
-      this.readSlots = reads.slots;
-      this.writeSlots = writes.slots;
-      this.fetchSlots = fetches.slots;
-    }
     this.#chooseWay();
   }
 

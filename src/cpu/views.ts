@@ -3,34 +3,29 @@
  * Writes through large pages have no view of their own: dirty bits are kept per 4 KiB page.
  */
 import { FETCH, WRITE } from '../mmu/access.ts';
-import { HitView, LargeView, NO_REGIME, REGIMES } from '../mmu/hit-view.ts';
+import { NO_REGIME } from '../mmu/hit-table.ts';
+import { HitView, LargeView, REGIMES } from '../mmu/hit-view.ts';
 
 // Marks: a bit for each regime that a view was filled under; those of reads are the lowest ones.
 const WRITES = NO_REGIME;
 const FETCHES = 2 * NO_REGIME;
 
 export class Views {
-  readonly reads: HitView = new HitView();
-  readonly writes: HitView = new HitView();
-  readonly fetches: HitView = new HitView();
-  readonly largeReads: LargeView = new LargeView();
-  readonly largeFetches: LargeView = new LargeView();
+  readonly reads: HitView = new HitView(() => this.#changed());
+  readonly writes: HitView = new HitView(() => this.#changed());
+  readonly fetches: HitView = new HitView(() => this.#changed());
+  readonly largeReads: LargeView = new LargeView(() => this.#changed());
+  readonly largeFetches: LargeView = new LargeView(() => this.#changed());
 
   #regime = 0;
   /** Whether hits are possible: not after a fault. */
   isOpen = true;
   #changed: () => void = () => {};
 
-  /** Tells now, and each time keys or slots change. */
+  /** Tells now, and each time keys change. */
   subscribe(changed: () => void): void {
     this.#changed = changed;
     changed();
-  }
-
-  /** Has slots for as many 4 KiB pages as the TLB has entries from now on, all empty. */
-  enlarge(entries: number): void {
-    for (const view of [this.reads, this.writes, this.fetches]) view.resize(entries);
-    this.#changed();
   }
 
   useRegime(regime: number): void {
