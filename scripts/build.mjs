@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { bundle, manifest } from './bundle.mjs';
-import { keepConstants } from './for-speed.mjs';
+import { keepConstants, nameLocally } from './for-speed.mjs';
 import { buildLab } from './lab.mjs';
 import { bundledPackages, thirdPartyText } from './third-party.mjs';
 
@@ -11,9 +11,12 @@ const fresh = `dist.${process.pid}`;
 
 async function main() {
   const { metafile } = await bundle(fresh);
-  for (const [path, { inputs }] of Object.entries(metafile.outputs))
-    if (path.endsWith('.js') && Object.keys(inputs).every((input) => /^(constants:|src\/(?!cli\/|lab\/))/.test(input)))
-      writeFileSync(path, keepConstants(readFileSync(path, 'utf8')));
+  for (const [path, { inputs }] of Object.entries(metafile.outputs)) {
+    const files = Object.keys(inputs);
+    if (!path.endsWith('.js') || !files.every((file) => /^(constants:|src\/(?!cli\/|lab\/))/.test(file))) continue;
+    const text = keepConstants(readFileSync(path, 'utf8'));
+    writeFileSync(path, files.includes('src/hypervisor/map-pages.ts') ? nameLocally(text) : text);
+  }
   const lab = await buildLab(`${fresh}/lab`);
   if (readFileSync('THIRD-PARTY.md', 'utf8') !== thirdPartyText(bundledPackages(metafile, lab.metafile)))
     throw new Error('THIRD-PARTY.md does not list what is bundled; run node scripts/third-party.mjs');
