@@ -20,7 +20,7 @@ export const STORE_AT = PAGE / 2;
 export const LOOPS = ['baseline', 'load', 'store', 'reload'];
 export const ROOTS = ['small', 'large'];
 
-const HITS = { accesses: 1 << 18, chunks: 5 };
+const HITS = { accesses: 1 << 16, chunks: 20 };
 const MISSES = { accesses: 1 << 14, chunks: 8 };
 const WIDE = { accesses: 1 << 14, chunks: 16 };
 const pattern = (name, span, size, options = {}) => ({ name, span, ...size, loop: 'load', root: 'small', ...options });
@@ -33,7 +33,7 @@ const pattern = (name, span, size, options = {}) => ({ name, span, ...size, loop
 export const PATTERNS = [
   pattern('baseline: a register add', 8, HITS, { loop: 'baseline', unicorn214: 0.9 }),
   pattern('8 pages, loads', 8, HITS, { unicorn214: 2.65 }),
-  pattern('8 pages, stores', 8, { ...HITS, accesses: 1 << 16 }, { loop: 'store' }),
+  pattern('8 pages, stores', 8, HITS, { loop: 'store' }),
   pattern('128 pages', 128, HITS, { unicorn214: 2.54 }),
   pattern('1024 pages (4 MiB)', 1024, { ...HITS, accesses: 1 << 15 }, { unicorn214: 94 }),
   pattern('16384 pages (64 MiB)', 16384, MISSES, { unicorn214: 88.7 }),
