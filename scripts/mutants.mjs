@@ -243,6 +243,7 @@ export const MUTANTS = [
       '    this.#left = [];\n    this.#free = Array.from({ length: HOMES }, (_, nth) => homeAt(nth));',
     ],
     ['homes of views that are garbage stay taken', '(tenancy) => this.leave(tenancy)', '(_tenancy) => {}'],
+    ['all views have the same keys', '  return home * GENERATIONS;', '  return 0 * home;'],
     [
       'the views of a CPU push each other out',
       'home |= ((nth >>> bit) & 1) << (HOME_BITS - 1 - bit);',
