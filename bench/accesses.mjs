@@ -14,7 +14,7 @@ import { compare, warmUp } from './measure.mjs';
 
 const SHORT = { rounds: 120, warmUpMs: 60 };
 const LONG = { rounds: 4000, warmUpMs: 1000 };
-/** Offsets of a stream that loops are called with first: see `measureCase`. */
+/** Addresses of a stream that loops are called with first: see `measureCase`. */
 const PIECE = 256;
 
 const { values: options } = parseArgs({

@@ -10,7 +10,7 @@
 // * Functions and what else a module names are constants. V8 knows a constant where it is used, and looks at anything else at each use,
 //   whether it is what it was: four instructions a call, also where it has put the function in place (a mapped page: a tenth).
 //   esbuild makes variables of constants, which `keepConstants` takes back. What chunks import and export is looked at as variables are,
-//   also where it is defined: `nameLocally` gives functions a second name, which is not (a mapped page 4 %, a 1 GiB page 7 %).
+//   also where it is defined: `nameLocally` gives it a second name, which is not (a mapped page 4 %, a 1 GiB page 7 %).
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

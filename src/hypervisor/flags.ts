@@ -73,4 +73,4 @@ export const FLUSH_CACHE_WRITEBACK: number = 0x10000;
  */
 export const orderOf = (level: number): number => 9 * level - 9;
 /** Those pages. Not in Xen: it has shifts and macros for each level. */
-export const pagesOf = (level: number): number => 1 << (9 * level - 9);
+export const pagesOf = (level: number): number => 1 << orderOf(level);

@@ -56,7 +56,7 @@ describe('cache options', () => {
     const last = cpu.read32(0x30f_000, 0); // another name of the frame
     for (let flushes = 0; flushes < 1100; flushes++) {
       expect([cpu.read32(0x123_4000, 0), cpu.fetch32(0x123_4000, 0)]).toEqual([last, last]);
-      cpu.setCr3(ROOT * 4096, 0); // whatever generation the views had reached before they grew
+      cpu.setCr3(ROOT * 4096, 0); // more often than views have keys before they move
     }
     expect(walksOver(guest, (lo) => cpu.read32(lo, 0))).toBe(10_000);
   });
