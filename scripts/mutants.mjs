@@ -683,6 +683,7 @@ export const MUTANTS = [
   ]),
 
   ...of('src/hypervisor/map-pages.ts', [
+    ['who waits for a CPU waits for all that it maps', 'if (request.done > 0) mm.serveOthers();', ''],
     [
       'what is replaced is not flushed',
       'gather.stored(CHANGE, page, FLUSH_TLB | FLUSH_ORDER(orderOf(level)) | flushFlags(mm, traits));',
@@ -1024,6 +1025,7 @@ export const MUTANTS = [
   ]),
 
   ...of('src/hypervisor/modify-mappings.ts', [
+    ['who waits for a CPU waits for all that it modifies', 'mm.serveOthers();', ''],
     [
       'what is modified is not flushed',
       'if (!gather.joins(CHANGE, flush)) gather.leaveOpen(CHANGE, mm.reached, flush);',
@@ -1309,6 +1311,8 @@ export const MUTANTS = [
       'this.systemState >= SYS_STATE_BOOT);',
     ],
     ['an operation begins inside another one', 'if (this.locks.isHolding === true) refuse', 'if (false) refuse'],
+    ['others are served with interrupts off', ' && this.locks.irqsOn) mailboxes', ') mailboxes'],
+    ['who observes cannot decide when others are served', ' && this.observer === null && this', ' && this'],
   ]),
 
   ...of('src/hypervisor/xen-map-to-mfn.ts', [

@@ -142,6 +142,15 @@ export class XenMm implements Seam {
     return state;
   }
 
+  /**
+   * Between two steps of a long request: what other CPUs ask for, as an interrupt would serve it, so that nobody waits for the
+   * whole of it. Whoever observes decides by itself when requests are served.
+   */
+  serveOthers(): void {
+    const { mailboxes, cpu } = this;
+    if (mailboxes.seemsAsked(cpu.index) && this.observer === null && this.locks.irqsOn) mailboxes.serve(cpu.index);
+  }
+
   /** At the start of each operation: whether it locks, decided once, so that a change meanwhile cannot unbalance it. */
   begin(): void {
     if (this.locks.isHolding === true) refuseNested(this.locks);

@@ -110,8 +110,10 @@ function modifyBelow(mm: XenMm, pl3e: Entry, first: number, end: number, nf: num
   locks.lockBelow(table);
   try {
     let error = 0;
-    do error = step(mm, table * ENTRIES + indexOf(lowBits(mm.reached), 3), end, nf);
-    while (error === 0 && !isOneStep && mm.reached < limit);
+    do {
+      error = step(mm, table * ENTRIES + indexOf(lowBits(mm.reached), 3), end, nf);
+      mm.serveOthers();
+    } while (error === 0 && !isOneStep && mm.reached < limit);
     gather.complete();
     if (isOneStep && error === 0 && mm.reached >= end) flush.all(0, FLUSH_TLB_GLOBAL); // once, under the last lock
     return error;
