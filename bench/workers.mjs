@@ -3,158 +3,96 @@
 // `l3`, `pgdir` and `reverify`. Absent 4 KiB pages are mapped, from each CPU's own pool; and the same with a shootdown each.
 // `apart` is what the host has to give: two workers on machines of their own, which share nothing. Then what one shootdown
 // takes while 1 and 3 other CPUs do nothing but poll.
-import { once } from 'node:events';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { mapPages, modifyPages, Xen } from '../dist/hypervisor/index.js';
-import { Machine } from '../dist/index.js';
-import { isWhole, pace } from './host.mjs';
+import { Crew } from './crew.mjs';
+import { isWhole } from './host.mjs';
 
-const PAGE = 0xffff83000 * 2 ** 16; // page number of 0xffff830000000000
-const L3_PAGES = 512 ** 3;
-const BATCH = 512 * 16;
-// Short ones: what else the machine does comes and goes within a second. The first are not counted: code that two CPUs use at once is
-// compiled anew.
-const ROUNDS = 16;
-const WARM_ROUNDS = 4;
-/** Undisturbed turns of a crew that will do; and how many times as many rounds are made to get them where there is a goal. */
-const ENOUGH = 3;
-const PATIENCE = 4;
-const PAGE_HYPERVISOR = 0x800163;
-const SMALL = PAGE_HYPERVISOR | 0x200;
+// The first rounds are not counted: code that two CPUs use at once is compiled anew.
+const ROUNDS = 6;
+const WARM_ROUNDS = 3;
+/** Undisturbed slices of each worker that will do; and how many times as many rounds are made to get them where there is a goal. */
+const ENOUGH = 8;
+const PATIENCE = 20;
 
-const WORK = {
-  'map absent pages': (mm, first) => {
-    for (let at = 0; at < BATCH; at++) {
-      mapPages(mm, first + at, at, 1, SMALL);
-      if ((at & 15) === 15) mm.cpu.poll(); // as an emulator does between blocks of code
-    }
-    modifyPages(mm, first, first + BATCH, 0);
-    return BATCH;
-  },
-  'remap with a shootdown': (mm, first) => {
-    for (let at = 0; at < 512; at++) mapPages(mm, first + (at & 15), at, 1, SMALL);
-    mm.cpu.poll();
-    return 512;
-  },
-  poll: (mm) => {
-    for (let at = 0; at < 1000; at++) mm.cpu.poll();
-    return 0;
-  },
-};
+const perSecond = (slices) => slices.map(({ start, end, operations }) => (1e9 * operations) / (end - start));
+const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+/** Operations per second of some workers together, each at its median slice. */
+const rateOf = (workers) => workers.length * mean(workers.map((slices) => median(perSecond(slices))));
 
-/** The first after a sleep, or after other work, is slow on any core. */
-const awakePace = () => Math.min(pace(), pace(), pace());
+/** Of a turn, by worker: the slices in which all of them were at work, and nobody else used the core of any. */
+function undisturbed(turn, least) {
+  const isWholeBeside = ({ start, end }, slices) =>
+    slices[0].start <= start &&
+    end <= slices.at(-1).end &&
+    slices.every((other) => other.end <= start || end <= other.start || isWhole(other.pace, least));
+  return turn.map((slices) => slices.filter((slice) => turn.every((others) => isWholeBeside(slice, others))));
+}
 
-/**
- * Works whenever the gate is odd, and tells how much it did a second: by its own clock, for it ends with its batch, when others
- * may have ended before. And what its core was like before and after.
- */
-function work({ shared, cpu, first, what, control }) {
-  const gate = new Int32Array(control);
-  const xen = Xen.attach(shared, cpu);
-  const mm = xen.on(cpu);
-  const run = WORK[what];
-  for (let n = 0; n < 30; n++) run(mm, first);
-  mm.cpu.park();
-  parentPort.postMessage('warm');
-  for (let turn = 0; ; turn += 2) {
-    Atomics.wait(gate, 0, turn);
-    mm.cpu.unpark();
-    const before = awakePace();
-    let operations = 0;
-    const start = process.hrtime.bigint();
-    while (Atomics.load(gate, 0) === turn + 1) operations += run(mm, first);
-    const seconds = Number(process.hrtime.bigint() - start) / 1e9;
-    const after = awakePace();
-    mm.cpu.park();
-    parentPort.postMessage({ rate: operations / seconds, paces: [before, after] });
+/** What a crew does with some of its workers: the rate by round, and the slices by worker of turns in which nobody else used the cores. */
+class Measured {
+  rates = [];
+  #turns = [];
+
+  constructor(crew, workers) {
+    this.crew = crew;
+    this.workers = workers;
+  }
+
+  async measure(round, seconds) {
+    const turn = await this.crew.turn(this.workers, seconds);
+    if (round < 0 || turn.some((slices) => slices.length === 0)) return;
+    this.#turns.push(turn);
+    this.rates[round] = rateOf(turn);
+  }
+
+  get least() {
+    return Math.min(...this.#turns.flat(2).map(({ pace }) => pace));
+  }
+
+  /** Looks for the undisturbed slices, `least` being the quickest pace that was seen. */
+  choose(least) {
+    const turns = this.#turns.map((turn) => undisturbed(turn, least));
+    const slices = this.workers.map((_, worker) => turns.flatMap((turn) => turn[worker]));
+    this.slices = Math.min(...slices.map(({ length }) => length));
+    this.rate = this.slices >= ENOUGH ? rateOf(slices) : undefined;
   }
 }
 
 /**
- * Workers on one machine, or `apart` on one each, which wait until they are measured; the first `polling` of them only poll.
+ * Measures crews in turn, so that what slows the machine down for long slows down all of them. Of each: all workers at once (`all`), and each
+ * alone (`alone`): the same threads, for how much V8 puts together differs from one thread to the next. What is judged is
+ * measured until there were enough undisturbed slices.
  */
-class Crew {
-  #gate = new Int32Array(new SharedArrayBuffer(4));
-  #threads;
-
-  constructor(locking, what, { workers, sameL3 = false, polling = 0, apart = false }) {
-    let xen;
-    this.#threads = Array.from({ length: workers }, (_, at) => {
-      if (at === 0 || apart) xen = newXen(locking, workers);
-      const first = PAGE + (sameL3 ? at * 512 ** 2 : at * L3_PAGES);
-      const about = { shared: xen.share(), cpu: at + 1, first, what: at < polling ? 'poll' : what };
-      return new Worker(new URL(import.meta.url), { workerData: { ...about, control: this.#gate.buffer } });
-    });
-  }
-
-  /** A message of each. */
-  messages() {
-    return Promise.all(this.#threads.map(async (thread) => (await once(thread, 'message'))[0]));
-  }
-
-  /** Operations per second of all of them, over some seconds, and the paces of their cores. */
-  async turn(seconds) {
-    const done = this.messages();
-    this.#moveGate();
-    await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
-    this.#moveGate();
-    const all = await done;
-    return { rate: all.reduce((sum, { rate }) => sum + rate, 0), paces: all.flatMap(({ paces }) => paces) };
-  }
-
-  end() {
-    return Promise.all(this.#threads.map((thread) => thread.terminate()));
-  }
-
-  #moveGate() {
-    Atomics.add(this.#gate, 0, 1);
-    Atomics.notify(this.#gate, 0);
-  }
-}
-
-function newXen(locking, workers) {
-  const size = 16 << 20;
-  const machine = new Machine({ memory: { size, shared: true }, cpus: workers + 1 });
-  const xen = new Xen(machine, { heap: { start: 0, size }, locking });
-  for (let cpu = 0; cpu <= workers; cpu++) machine.mailboxes.setOffline(cpu);
-  return xen;
-}
-
-/**
- * Measures crews in turn, so that what slows the machine down for a while slows down all of them. Of each: the rates by round, and
- * those of turns in which nobody else used its cores.
- */
-async function inTurn(crews, seconds, patience = 1) {
+async function inTurn(crews, seconds, judged) {
   await Promise.all(crews.map((crew) => crew.messages())); // warm
-  const turns = crews.map(() => []);
-  let least = Infinity;
-  const undisturbed = (of) => of.filter(({ paces }) => isWhole(Math.max(...paces), least));
-  const isEnough = () => turns.every((of) => undisturbed(of).length >= ENOUGH);
-  for (let round = -WARM_ROUNDS; round < ROUNDS || (round < patience * ROUNDS && !isEnough()); round++) {
-    for (const [at, crew] of crews.entries()) {
-      const turn = await crew.turn(seconds / (WARM_ROUNDS + ROUNDS));
-      if (round < 0) continue;
-      turns[at].push(turn);
-      least = Math.min(least, ...turn.paces);
-    }
+  const results = crews.map((crew) => ({
+    all: new Measured(crew, crew.everyone),
+    alone: crew.polling > 0 ? [] : crew.everyone.map((worker) => new Measured(crew, [worker])),
+  }));
+  const parts = results.flatMap(({ all, alone }) => [all, ...alone]);
+  for (let round = -WARM_ROUNDS, left = parts; round < PATIENCE * ROUNDS; round++) {
+    for (const part of left) await part.measure(round, seconds / (WARM_ROUNDS + ROUNDS));
+    if (round < ROUNDS - 1) continue;
+    const least = Math.min(...parts.map((part) => part.least));
+    for (const part of parts) part.choose(least);
+    left = parts.filter(({ crew }) => crew === judged);
+    if (left.every(({ rate }) => rate !== undefined)) break;
   }
   await Promise.all(crews.map((crew) => crew.end()));
-  const rates = (of) => of.map(({ rate }) => rate);
-  return turns.map((of) => ({ all: rates(of), undisturbed: rates(undisturbed(of)) }));
+  return results;
 }
 
-/** Of one crew to another: of undisturbed turns where both had some, else within rounds. */
-function ratio(of, to) {
-  const isQuiet = Math.min(of.undisturbed.length, to.undisturbed.length) >= ENOUGH;
-  if (isQuiet) return median(of.undisturbed) / median(to.undisturbed);
-  return median(of.all.map((rate, round) => rate / to.all[round]));
+/** Of all at once to each alone: of undisturbed slices where there were enough, else within rounds. */
+function ratio({ all, alone }) {
+  const quiet = all.rate / mean(alone.map(({ rate }) => rate));
+  if (!Number.isNaN(quiet)) return quiet;
+  const byRound = all.rates.map((rate, round) => rate / mean(alone.map(({ rates }) => rates[round])));
+  return median(byRound.filter((value) => !Number.isNaN(value)));
 }
 
-const best = ({ all }) => Math.max(...all);
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+const best = ({ rate, rates }) => rate ?? Math.max(...rates.filter((value) => value !== undefined));
 
 async function main() {
   const { values: options } = parseArgs({
@@ -163,7 +101,7 @@ async function main() {
   const results = [];
   if (!options.json) {
     console.log(
-      `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}. Operations per second, best of ${ROUNDS} rounds or more; ratios to one worker. Undisturbed: turns of the crews of which nobody else used the cores.`,
+      `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}. Operations per second, in undisturbed slices, or the best of ${ROUNDS} rounds or more; ratios to one worker. Undisturbed: slices of each worker of which nobody else used the cores.`,
     );
     console.log(
       `${''.padEnd(36)}${['1 worker', '2, same L3', 'ratio', '2, other L3', 'ratio', 'apart', 'undisturbed'].map((text) => text.padStart(13)).join('')}`,
@@ -171,15 +109,15 @@ async function main() {
   }
   for (const locking of ['l3', 'pgdir', 'reverify'])
     for (const what of ['map absent pages', 'remap with a shootdown']) {
-      const about = [{ workers: 1 }, { workers: 2, sameL3: true }, { workers: 2 }, { workers: 2, apart: true }];
-      const crews = about.map((each) => new Crew(locking, what, each));
-      const patience = locking === 'l3' && what === 'map absent pages' ? PATIENCE : 1;
-      const [one, same, other, apart] = await inTurn(crews, Number(options.seconds), patience);
-      const result = { locking, what, one: best(one), same: best(same), other: best(other) };
-      result.sameRatio = ratio(same, one);
-      result.otherRatio = ratio(other, one);
-      result.apartRatio = ratio(apart, one);
-      result.undisturbed = [one, same, other, apart].map(({ undisturbed }) => undisturbed.length);
+      const about = [{ sameL3: true }, {}, { apart: true }];
+      const crews = about.map((each) => new Crew(locking, what, { workers: 2, ...each }));
+      const judged = locking === 'l3' && what === 'map absent pages' ? crews[1] : undefined;
+      const [same, other, apart] = await inTurn(crews, Number(options.seconds), judged);
+      const result = { locking, what, one: mean(other.alone.map(best)), same: best(same.all), other: best(other.all) };
+      result.sameRatio = ratio(same);
+      result.otherRatio = ratio(other);
+      result.apartRatio = ratio(apart);
+      result.undisturbed = [same, other, apart].map(({ all }) => all.slices);
       results.push(result);
       const figures = [
         result.one.toFixed(0),
@@ -196,12 +134,11 @@ async function main() {
   const shootdowns = [];
   for (const others of [1, 3]) {
     const crew = new Crew('l3', 'remap with a shootdown', { workers: others + 1, sameL3: true, polling: others });
-    const perSecond = best((await inTurn([crew], Number(options.seconds)))[0]);
-    shootdowns.push({ others, ns: 1e9 / perSecond });
-    if (!options.json) console.log(`a shootdown of ${others} other CPUs that poll: ${(1e9 / perSecond).toFixed(0)} ns`);
+    const most = best((await inTurn([crew], Number(options.seconds)))[0].all);
+    shootdowns.push({ others, ns: 1e9 / most });
+    if (!options.json) console.log(`a shootdown of ${others} other CPUs that poll: ${(1e9 / most).toFixed(0)} ns`);
   }
   if (options.json) console.log(JSON.stringify({ node: process.version, results, shootdowns }, null, 2));
 }
 
-if (isMainThread) await main();
-else work(workerData);
+await main();
