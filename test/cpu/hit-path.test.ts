@@ -218,6 +218,24 @@ describe('RAM past 4 GiB of the buffer', () => {
     expect(Math.min(pageOf.mock.calls.length, 10)).toBe(searches);
   });
 
+  it.each([
+    ['answered for the last 2 MiB before it', VIEW_PAGES - 512, 0],
+    ['not answered for 2 MiB of which a page lies there', VIEW_PAGES - 511, 10],
+  ])('is %s by views of large pages', (_what, firstPage, searches) => {
+    const { cpu, machine } = new Guest().map(0x20_0000n, 0x20_0000n | ALL | A | PS, 2);
+    const { memory } = machine;
+    const real = memory.pageOf.bind(memory);
+    const pageOf = vi
+      .spyOn(memory, 'pageOf')
+      .mockImplementation((frame) => (frame < 512 ? real(frame) : firstPage + frame - 512));
+    cpu.read32(0x20_0000, 0);
+    cpu.fetch32(0x20_0000, 0);
+    pageOf.mockClear();
+    for (let page = 1; page <= 5; page++)
+      cpu.read32(0x20_0000 + page * 4096, 0) + cpu.fetch32(0x20_0000 + page * 4096, 0);
+    expect([cpu.faulted, Math.min(pageOf.mock.calls.length, 10)]).toEqual([0, searches]);
+  });
+
   // The buffer costs address space only: few of its pages are touched.
   it.skipIf(!reachesPast4GiB()).each([
     ['past 4 GiB', 5 * GIB],
