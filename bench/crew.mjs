@@ -42,6 +42,7 @@ const now = () => Number(process.hrtime.bigint());
  */
 function work({ shared, cpu, first, what, gates, at }) {
   const gate = new Int32Array(gates);
+  const slice = what === 'poll' ? Infinity : SLICE_NS; // a CPU that is parked between two slices is not waited for
   const xen = Xen.attach(shared, cpu);
   const mm = xen.on(cpu);
   const run = WORK[what];
@@ -51,13 +52,14 @@ function work({ shared, cpu, first, what, gates, at }) {
   for (let turn = 0; ; turn += 2) {
     Atomics.wait(gate, at, turn);
     const slices = [];
+    const isOn = () => Atomics.load(gate, at) === turn + 1;
     pace(); // the first after a sleep is slow on any core
-    for (let before = pace(); Atomics.load(gate, at) === turn + 1; ) {
+    for (let before = pace(); isOn(); ) {
       mm.cpu.unpark();
       let operations = 0;
       const start = now();
       let end = start;
-      for (; end - start < SLICE_NS; end = now()) operations += run(mm, first);
+      for (; end - start < slice && isOn(); end = now()) operations += run(mm, first);
       mm.cpu.park();
       const after = pace();
       slices.push({ start, end, operations, pace: Math.max(before, after) });
