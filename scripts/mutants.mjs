@@ -544,7 +544,7 @@ export const MUTANTS = [
     ],
     [
       'a large page over RAM and device is taken for RAM',
-      'if (this.memory.isContiguous(translator.frame - within, LARGE_FRAMES))\n',
+      ' && this.memory.isContiguous(translator.frame - within, LARGE_FRAMES)',
       '',
     ],
     [

@@ -61,6 +61,20 @@ describe('the short way of a miss', () => {
     }
   });
 
+  it.each([
+    ['in the TLB', true],
+    ['in no cache', false],
+  ])('leaves a store to a page without D to the slow path, which sets it: %s', (_where, isCached) => {
+    const guest = used([[0x1000n, 0x1000n | ALL | A]]);
+    const { cpu, machine } = guest;
+    machine.host.write64(0x1000, 1n); // dirty to the host: a store needs no second look for that
+    if (isCached) cpu.read8(0x1000, 0);
+    const at = guest.entryAddress(0x1000n, 1);
+    expect(guest.entryAt(at) & D).toBe(0n);
+    cpu.write8(0x1000, 0, 1);
+    expect(guest.entryAt(at) & D).toBe(D);
+  });
+
   it('takes the view of an evicted entry with it, of each kind', () => {
     const guest = new Guest({ caches: { tlb: 4 } }); // one set
     for (let page = 0; page < 5; page++) guest.map(BigInt(page * 4096), BigInt(page * 4096) | USED);
