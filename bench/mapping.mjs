@@ -18,8 +18,8 @@ const { values: options } = parseArgs({
   },
 });
 
-const LEAST_TURNS = 2;
-const MOST_TURNS = 6;
+const LEAST_TURNS = 3;
+const MOST_TURNS = 8;
 const WARM_ROUNDS = 3;
 const PAGES = 1 << 18; // 1 GiB
 const FIRST = 0xffff83000 * 2 ** 16; // page number of 0xffff830000000000

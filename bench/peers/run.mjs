@@ -82,8 +82,9 @@ async function turn(peer, pattern) {
 
 async function measure(peers) {
   const samples = chosen.map(() => new Map());
+  const plan = [...chosen.entries()].flatMap(([at, pattern]) => Array(pattern.turns ?? 1).fill({ at, pattern }));
   for (let round = -1; round < rounds; round++) {
-    for (const [at, pattern] of chosen.entries()) {
+    for (const { at, pattern } of plan) {
       for (const peer of peers) {
         if (peer.process === undefined || !peer.roots.includes(pattern.root)) continue;
         const { least, median, data } = await turn(peer, pattern);
