@@ -11,12 +11,16 @@ import { isWhole } from './host.mjs';
 // The first rounds are not counted: code that two CPUs use at once is compiled anew.
 const ROUNDS = 6;
 const WARM_ROUNDS = 3;
-/** Undisturbed slices of each worker that will do; and how many times as many rounds are made to get them where there is a goal. */
+/** Undisturbed slices of each worker that will do; how many are aimed at where there is a goal, and how many times as many rounds are made for that at most. */
 const ENOUGH = 8;
+const AIM = 24;
 const PATIENCE = 20;
+/** Turns that are made for one in which each worker got to work. */
+const TRIES = 5;
 
 const perSecond = (slices) => slices.map(({ start, end, operations }) => (1e9 * operations) / (end - start));
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+/** NaN of none. */
+const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 /** Operations per second of some workers together, each at its median slice. */
 const rateOf = (workers) => workers.length * mean(workers.map((slices) => median(perSecond(slices))));
@@ -41,8 +45,13 @@ class Measured {
   }
 
   async measure(round, seconds) {
-    const turn = await this.crew.turn(this.workers, seconds);
-    if (round < 0 || turn.some((slices) => slices.length === 0)) return;
+    let turn;
+    let isDone = false;
+    for (let left = TRIES; left > 0 && !isDone; left--) {
+      turn = await this.crew.turn(this.workers, seconds);
+      isDone = turn.every((slices) => slices.length > 0);
+    }
+    if (round < 0 || !isDone) return;
     this.#turns.push(turn);
     this.rates[round] = rateOf(turn);
   }
@@ -78,7 +87,7 @@ async function inTurn(crews, seconds, judged) {
     const least = Math.min(...parts.map((part) => part.least));
     for (const part of parts) part.choose(least);
     left = parts.filter(({ crew }) => crew === judged);
-    if (left.every(({ rate }) => rate !== undefined)) break;
+    if (left.every(({ slices }) => slices >= AIM)) break;
   }
   await Promise.all(crews.map((crew) => crew.end()));
   return results;
