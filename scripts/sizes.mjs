@@ -7,7 +7,7 @@ import { manifest } from './bundle.mjs';
 /** Bytes: minified, compressed. Why the core is as large as it is: docs/decisions/0004-libraries.md. */
 const BUDGETS = {
   '.': [75_000, 25_600],
-  './image': [85_000, 29_600],
+  './image': [85_000, 29_700],
   './hypervisor': [127_000, 44_300],
   './explorer': [222_000, 78_000],
 };
