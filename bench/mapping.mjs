@@ -8,6 +8,7 @@ import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isWhole, pace } from './host.mjs';
+import { median, sum } from './statistics.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -133,17 +134,12 @@ function samplesOf(name) {
   return JSON.parse(execFileSync(process.execPath, [path, ...flags], { encoding: 'utf8' }));
 }
 
-const sum = (values) => values.reduce((one, other) => one + other, 0);
-const median = (sorted) => sorted[sorted.length >> 1];
-
 /** What a process measured, in ns an operation: the least, and medians; and which part of its pieces was undisturbed in some round. */
 function figuresOf(samples, operations, least) {
   const quiet = samples.map((piece) => piece.filter(({ pace }) => isWhole(pace, least)));
-  const chosen = samples.map((piece, at) =>
-    (quiet[at].length > 0 ? quiet[at] : piece).map(({ ns }) => ns).sort((a, b) => a - b),
-  );
+  const chosen = samples.map((piece, at) => (quiet[at].length > 0 ? quiet[at] : piece).map(({ ns }) => ns));
   return {
-    ns: sum(chosen.map(([first]) => first)) / operations,
+    ns: sum(chosen.map((piece) => Math.min(...piece))) / operations,
     median: sum(chosen.map(median)) / operations,
     undisturbed: quiet.filter(({ length }) => length > 0).length / samples.length,
   };

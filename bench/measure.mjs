@@ -3,6 +3,7 @@
 // over the rounds of ratios taken within one round, of those rounds in which nobody else used the core (host.mjs) where there were
 // some: half a core is not half as fast for all code.
 import { isWhole, pace } from './host.mjs';
+import { median, quantile } from './statistics.mjs';
 
 const WINDOW_NS = 1e6;
 /** Undisturbed rounds after which no more than were asked for are made; and how many times as many at most. */
@@ -35,8 +36,6 @@ function calibrate({ run }, warmUpMs) {
   return Math.max(1, Math.round(WINDOW_NS / best));
 }
 
-const quantile = (sorted, at) => sorted[Math.min(sorted.length - 1, Math.floor(at * sorted.length))];
-
 /**
  * Measures variants `{ name, run, operations }`: `run(repeats)` does `repeats * operations` operations and returns a sum
  * that depends on each of them. The first variant is what the others are compared with.
@@ -58,11 +57,19 @@ export function compare(variants, { rounds, warmUpMs }) {
     least = Math.min(least, before, after);
     all.push({ samples, slowest: Math.max(before, after) });
   }
-  const chosen = undisturbed().length >= ENOUGH ? undisturbed() : all;
+  const isByAll = undisturbed().length < ENOUGH; // others used the core nearly always
+  const chosen = isByAll ? all : undisturbed();
   return variants.map(({ name }, at) => {
-    const sorted = chosen.map(({ samples }) => samples[at]).sort((a, b) => a - b);
-    const ratios = chosen.map(({ samples }) => samples[at] / samples[0]).sort((a, b) => a - b);
-    const { 0: ns } = sorted;
-    return { name, ns, median: quantile(sorted, 0.5), p90: quantile(sorted, 0.9), ratio: quantile(ratios, 0.5), sink };
+    const values = chosen.map(({ samples }) => samples[at]);
+    const ratios = chosen.map(({ samples }) => samples[at] / samples[0]);
+    return {
+      name,
+      ns: Math.min(...values),
+      median: median(values),
+      p90: quantile(values, 0.9),
+      ratio: median(ratios),
+      isByAll,
+      sink,
+    };
   });
 }

@@ -65,7 +65,7 @@ function changes(figures) {
   });
 }
 
-function print(about, goals, changed, { mapping = [] }) {
+function print(about, goals, changed, { accesses = [], mapping = [], workers }) {
   console.log(`Node ${about.node}, V8 ${about.v8}, ${about.cores} x ${about.cpu}`);
   for (const { goal, text, unit, value, isMet } of goals) {
     const measured = value === undefined ? 'not measured' : `${value.toFixed(value < 10 ? 2 : 0)} ${unit}`;
@@ -74,6 +74,10 @@ function print(about, goals, changed, { mapping = [] }) {
   }
   for (const { name, undisturbed } of mapping)
     if (undisturbed < 1) console.log(`Others used the core in every round of some pieces of: ${name}`);
+  const byAll = accesses.filter(({ isByAll }) => isByAll).length;
+  if (byAll > 0) console.log(`Others used the core nearly always, and all rounds count, of ${byAll} accesses`);
+  for (const { locking, what, isByRounds } of workers?.results ?? [])
+    if (isByRounds) console.log(`Others used the cores nearly always, and all rounds count, of: ${locking}, ${what}`);
   if (changed.length > 0) console.log(`\nSince bench/baseline.json, by more than a fifth:\n${changed.join('\n')}`);
 }
 

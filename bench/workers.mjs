@@ -7,6 +7,7 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Crew } from './crew.mjs';
 import { isWhole } from './host.mjs';
+import { mean, median } from './statistics.mjs';
 
 // The first rounds are not counted: code that two CPUs use at once is compiled anew.
 const ROUNDS = 6;
@@ -19,9 +20,6 @@ const PATIENCE = 20;
 const TRIES = 5;
 
 const perSecond = (slices) => slices.map(({ start, end, operations }) => (1e9 * operations) / (end - start));
-/** NaN of none. */
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 /** Operations per second of some workers together, each at its median slice. */
 const rateOf = (workers) => workers.length * mean(workers.map((slices) => median(perSecond(slices))));
 
@@ -126,6 +124,7 @@ async function main() {
       result.sameRatio = ratio(same);
       result.otherRatio = ratio(other);
       result.apartRatio = ratio(apart);
+      result.isByRounds = crews[1] === judged && other.all.rate === undefined;
       result.undisturbed = [same, other, apart].map(({ all }) => all.slices);
       results.push(result);
       const figures = [

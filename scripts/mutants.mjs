@@ -455,7 +455,7 @@ export const MUTANTS = [
       '!this.#isOpen(page, rights, access) || !registers.current.allows(rights & 7, access)',
     ],
     ['the short way stores without D', '(rights & DIRTY) !== 0 && ', ''],
-    ['views answer for pieces of large pages that end past 4 GiB of the buffer', 'isInReach && ', ''],
+    ['views answer for pieces of large pages that end past 4 GiB of the buffer', 'first <= LAST_LARGE && ', ''],
     [
       'the short way leaves A to others',
       '(shift > 0 ? ordinaryUpper : ordinaryLeaf)) !== ORDINARY',

@@ -6,6 +6,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { median } from '../statistics.mjs';
 import { expectedSums, PATTERNS, turnOf, warmUp } from './patterns.mjs';
 import { PeerProcess } from './protocol.mjs';
 import { startUnicorn } from './unicorn.mjs';
@@ -50,11 +51,6 @@ async function startAll(peers, folder) {
   }
 }
 
-const quantile = (values, at) => {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(at * sorted.length))];
-};
-
 /** Unicorn before 2.1 reads and writes memory at the untranslated address: it is timed nevertheless, and marked. */
 const isUntranslating = ({ name, version }) => name === 'Unicorn' && /^2\.0\./.test(version);
 
@@ -77,7 +73,7 @@ async function turn(peer, pattern) {
   const answers = await peer.process.ask(requests);
   const data = check(peer, pattern, requests, answers);
   const counted = answers.slice(warmUp(pattern)).map(({ ns }) => ns / pattern.accesses);
-  return { least: Math.min(...counted), median: quantile(counted, 0.5), data };
+  return { least: Math.min(...counted), median: median(counted), data };
 }
 
 async function measure(peers) {
@@ -106,9 +102,9 @@ function summary({ name, unicorn214 }, samples) {
   const own = samples.get('pagewalk').turns;
   const result = { pattern: name };
   for (const [peer, { data, least, turns }] of samples) {
-    result[peer] = { ns: least, medianNs: quantile(turns, 0.5), data };
+    result[peer] = { ns: least, medianNs: median(turns), data };
     const ratios = turns.map((ns, round) => ns / own[round]);
-    if (peer !== 'pagewalk') result[peer].ratio = quantile(ratios, 0.5);
+    if (peer !== 'pagewalk') result[peer].ratio = median(ratios);
   }
   if (unicorn214 !== undefined)
     result['Unicorn 2.1.4, recorded'] = { ns: unicorn214, ratio: unicorn214 / result.pagewalk.ns };

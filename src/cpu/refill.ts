@@ -38,6 +38,8 @@ import type { Views } from './views.ts';
 
 const WORDS_PER_PAGE = PAGE_SIZE / 4;
 const LARGE_FRAMES = 1 << (LARGE_SHIFT - 12);
+/** The last word that a piece of a large page may begin at, to end in pages that views may hold. */
+const LAST_LARGE = (VIEW_PAGES - LARGE_FRAMES) * WORDS_PER_PAGE;
 /** What an entry has set that maps a large page in use already. */
 const LARGE = ORDINARY | PS;
 /** The bits of a low half that a PDE is found by. */
@@ -245,10 +247,9 @@ export class Refill {
     const large = this.views.largeOf(access);
     if (large === undefined || translator.a20Masked) return;
     const within = (lo >>> 12) & (LARGE_FRAMES - 1);
-    const page = word / WORDS_PER_PAGE - within;
-    const isInReach = page + LARGE_FRAMES <= VIEW_PAGES; // where 32-bit positions end
-    if (isInReach && this.memory.isContiguous(translator.frame - within, LARGE_FRAMES))
-      large.fill(lo, hi, page * WORDS_PER_PAGE);
+    const first = word - within * WORDS_PER_PAGE;
+    if (first <= LAST_LARGE && this.memory.isContiguous(translator.frame - within, LARGE_FRAMES))
+      large.fill(lo, hi, first);
   }
 
   /**
